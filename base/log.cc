@@ -54,7 +54,8 @@ void writeToStderr(Level level, std::string_view event, Fields fields) {
     appendValue(line, field.value);
   }
   line += '\n';
-  // One write a line, so that lines of several threads do not mix; nothing can be done where stderr is closed.
+  // One write a line, so that lines of several threads do not mix; nothing can be done where stderr is
+  // closed.
   [[maybe_unused]] ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());
 }
 

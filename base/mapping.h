@@ -41,7 +41,8 @@ class Mapping {
 // Maps `sizeBytes` of `fd` from `offset`, shared, readable and writable as `protection` says (PROT_*).
 Result<Mapping> mapShared(int fd, size_t offset, size_t sizeBytes, int protection);
 
-// Reserves addresses without memory (PROT_NONE, MAP_NORESERVE) at exactly `address`; fails where any of it is taken.
+// Reserves addresses without memory (PROT_NONE, MAP_NORESERVE) at exactly `address`; fails where any of it is
+// taken.
 Result<Mapping> reserveAt(uintptr_t address, size_t sizeBytes);
 
 }  // namespace vgpu

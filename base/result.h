@@ -1,6 +1,7 @@
 // Result<T>: the outcome of an operation on the environment (a file, a socket, a mapping).
 // An Error names the operation and its cause, so that the line that is finally printed can be acted on.
-// Any thread; owns what it carries. Not for CUDA's codes (they keep CUDA's meaning), nor for our own invariants (CHECK).
+// Any thread; owns what it carries. Not for CUDA's codes (they keep CUDA's meaning), nor for our own
+// invariants (CHECK).
 #pragma once
 
 #include <string>
