@@ -1,0 +1,105 @@
+#include "shim/session/submit.h"
+
+#include "shim/session/event_thread.h"
+
+namespace vgpu::shim {
+namespace {
+
+CUresult announce(Submission& submission) {
+  ThreadState& thread = *submission.thread;
+  Context* context = thread.current();
+  if (thread.announced == context) return CUDA_SUCCESS;
+  const protocol::messages::ThreadContext message{context ? context->handle.bits() : 0};
+  const CUresult status = postMessage<protocol::call::ThreadContext>(submission, message);
+  if (status == CUDA_SUCCESS) thread.announced = context;
+  return status;
+}
+
+}  // namespace
+
+bool isSticky(CUresult status) {
+  switch (status) {
+    case CUDA_ERROR_ILLEGAL_ADDRESS:
+    case CUDA_ERROR_LAUNCH_TIMEOUT:
+    case CUDA_ERROR_ASSERT:
+    case CUDA_ERROR_HARDWARE_STACK_ERROR:
+    case CUDA_ERROR_ILLEGAL_INSTRUCTION:
+    case CUDA_ERROR_MISALIGNED_ADDRESS:
+    case CUDA_ERROR_INVALID_ADDRESS_SPACE:
+    case CUDA_ERROR_INVALID_PC:
+    case CUDA_ERROR_LAUNCH_FAILED:
+    case CUDA_ERROR_ECC_UNCORRECTABLE:
+      return true;
+    default:
+      return false;
+  }
+}
+
+CUresult note(const Submission& submission, CUresult status) {
+  if (submission.context && isSticky(status)) submission.context->sticky.store(status, std::memory_order_relaxed);
+  return status;
+}
+
+CUresult enterSession(Submission& submission) {
+  submission.session = Session::get();
+  if (!submission.session) return CUDA_ERROR_NOT_INITIALIZED;
+  submission.thread = &thisThread();
+  if (!submission.thread->attach(*submission.session)) {
+    return submission.session->channel().lost() ? kSessionLost : CUDA_ERROR_OUT_OF_MEMORY;
+  }
+  return announce(submission);
+}
+
+CUresult enterContext(Submission& submission) {
+  if (const CUresult status = enterSession(submission); status != CUDA_SUCCESS) return status;
+  submission.context = submission.thread->current();
+  if (!submission.context) return CUDA_ERROR_INVALID_CONTEXT;
+  if (!submission.context->alive.load(std::memory_order_relaxed)) return CUDA_ERROR_CONTEXT_IS_DESTROYED;
+  return static_cast<CUresult>(submission.context->sticky.load(std::memory_order_relaxed));
+}
+
+namespace {
+
+CUresult sent(const Submission& submission, uint64_t number, uint64_t* sequence) {
+  if (number == 0) return kSessionLost;
+  if (sequence) *sequence = number;
+  if (submission.context) submission.context->posted.raise(number);
+  return CUDA_SUCCESS;
+}
+
+// In strict mode the sequence is not known to the guest; everything posted is over when the call returns.
+CUresult strictAnswer(const Submission& submission, const transport::Reply& reply, uint64_t* sequence) {
+  if (reply.lost) return kSessionLost;
+  if (sequence) *sequence = 0;
+  settleEvents(*submission.session);
+  return note(submission, static_cast<CUresult>(reply.status));
+}
+
+}  // namespace
+
+CUresult post(const Submission& submission, uint16_t call, Bytes arguments, uint64_t* sequence) {
+  transport::GuestChannel& channel = submission.session->channel();
+  const uint16_t thread = submission.thread->id();
+  if (submission.session->strict()) [[unlikely]] {
+    return strictAnswer(submission, channel.call(call, thread, arguments, {}), sequence);
+  }
+  return sent(submission, channel.post(call, thread, arguments), sequence);
+}
+
+CUresult postWithData(const Submission& submission, uint16_t call, Bytes arguments, Bytes data, uint64_t* sequence) {
+  transport::GuestChannel& channel = submission.session->channel();
+  const uint16_t thread = submission.thread->id();
+  if (submission.session->strict()) [[unlikely]] {
+    return strictAnswer(submission, channel.callWithData(call, thread, arguments, data, {}), sequence);
+  }
+  return sent(submission, channel.postWithData(call, thread, arguments, data), sequence);
+}
+
+Answer call(const Submission& submission, uint16_t call, Bytes arguments, MutableBytes payload) {
+  const transport::Reply reply = submission.session->channel().call(call, submission.thread->id(), arguments, payload);
+  if (reply.lost) return {kSessionLost, 0};
+  settleEvents(*submission.session);
+  return {note(submission, static_cast<CUresult>(reply.status)), reply.payloadBytes};
+}
+
+}  // namespace vgpu::shim
