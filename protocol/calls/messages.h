@@ -1,6 +1,7 @@
 // Arguments and replies of the rows that are ours (MESSAGE). All are plain, fixed layouts; they come from an
 // untrusted guest into the executor, where sizes and handles are checked before use. Sizes in bytes,
-// addresses in the session's range.
+// addresses in the session's range. CopyDownload, CopyBoxDownload and ReadHost are answered through the slot that they
+// attached (one completion a record, bytes first, then status); all other rows through the thread's mailbox.
 #pragma once
 
 #include <cstdint>
@@ -297,7 +298,7 @@ struct MipmappedGetLevel {
 namespace vgpu::protocol::events {
 
 // Kinds of what the executor sends to the guest unasked. The guest checks them like any bytes from a peer.
-enum class EventKind : uint16_t { HostFunctionCall = 1, Output = 2, LogLine = 3 };
+enum class EventKind : uint16_t { HostFunctionCall = 1, Output = 2, LogLine = 3, ContextFailed = 4 };
 struct HostFunctionCall {
   uint64_t token;
 };
@@ -305,5 +306,12 @@ struct Output {
   int32_t fd;
   uint32_t unused;
 };  // 1 or 2, followed by the bytes that the device code printed
+// Work of this context failed asynchronously. Posted before the numbers of that work appear as retired, so that a
+// query which is answered Local can tell failure from success.
+struct ContextFailed {
+  uint64_t context;
+  int32_t status;
+  uint32_t unused;
+};
 
 }  // namespace vgpu::protocol::events

@@ -15,4 +15,8 @@ enum class Mode : uint8_t {
           // effects before the reply.
 };
 
+// Set in a record's call number when the guest waits for a reply although the row is Posted (VGPU_STRICT): the
+// executor runs it, waits for its context, and answers with the outcome. Row numbers stay below it.
+constexpr uint16_t kWantsReply = 0x4000;
+
 }  // namespace vgpu::protocol
