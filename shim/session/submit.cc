@@ -81,7 +81,7 @@ CUresult post(const Submission& submission, uint16_t call, Bytes arguments, uint
   transport::GuestChannel& channel = submission.session->channel();
   const uint16_t thread = submission.thread->id();
   if (submission.session->strict()) [[unlikely]] {
-    return strictAnswer(submission, channel.call(call, thread, arguments, {}), sequence);
+    return strictAnswer(submission, channel.call(call | protocol::kWantsReply, thread, arguments, {}), sequence);
   }
   return sent(submission, channel.post(call, thread, arguments), sequence);
 }
@@ -90,7 +90,7 @@ CUresult postWithData(const Submission& submission, uint16_t call, Bytes argumen
   transport::GuestChannel& channel = submission.session->channel();
   const uint16_t thread = submission.thread->id();
   if (submission.session->strict()) [[unlikely]] {
-    return strictAnswer(submission, channel.callWithData(call, thread, arguments, data, {}), sequence);
+    return strictAnswer(submission, channel.callWithData(call | protocol::kWantsReply, thread, arguments, data, {}), sequence);
   }
   return sent(submission, channel.postWithData(call, thread, arguments, data), sequence);
 }
