@@ -1,5 +1,6 @@
 # The programs, in an order that spreads the other targets (compute_75, compute_90, -G) over them.
-set(VGPU_PROGRAMS vector_add reduction matmul_tiled streams_events constant_symbols nbody mandelbrot managed_variable)
+set(VGPU_PROGRAMS vector_add reduction matmul_tiled streams_events constant_symbols nbody mandelbrot managed_variable
+    textures pinned registered managed device_printf cub_radix_sort thrust_pipeline cooperative_groups)
 
 # What clang's CUDA front end cannot compile, with the reason.
 set(VGPU_PROGRAMS_NOT_FOR_CLANG

@@ -1,0 +1,99 @@
+// Page-locked host memory: copies, mapped access from kernels, attributes, and a buffer that the program changes
+// after a copy from it was enqueued behind an event: the copy must see the change.
+#include <cuda_runtime.h>
+
+#include <atomic>
+#include <cstring>
+#include <thread>
+#include <vector>
+
+#include "tests/support/check.h"
+
+constexpr int kCount = 100'000;
+
+__global__ void increment(int* data, int count, int by) {
+  const int i = blockIdx.x * blockDim.x + threadIdx.x;
+  if (i < count) data[i] += by;
+}
+
+static void copies() {
+  int *host, *device;
+  CHECK_CUDA(cudaMallocHost(&host, kCount * sizeof(int)));
+  CHECK_CUDA(cudaMalloc(&device, kCount * sizeof(int)));
+  cudaStream_t stream;
+  CHECK_CUDA(cudaStreamCreate(&stream));
+  for (int i = 0; i < kCount; ++i) host[i] = i;
+  CHECK_CUDA(cudaMemcpyAsync(device, host, kCount * sizeof(int), cudaMemcpyHostToDevice, stream));
+  increment<<<(kCount + 255) / 256, 256, 0, stream>>>(device, kCount, 5);
+  CHECK_CUDA(cudaMemcpyAsync(host, device, kCount * sizeof(int), cudaMemcpyDeviceToHost, stream));
+  CHECK_CUDA(cudaStreamSynchronize(stream));
+  for (int i = 0; i < kCount; ++i) EXPECT(host[i] == i + 5, "copied element %d is %d instead of %d", i, host[i], i + 5);
+  CHECK_CUDA(cudaStreamDestroy(stream));
+  CHECK_CUDA(cudaFree(device));
+  CHECK_CUDA(cudaFreeHost(host));
+}
+
+static void mapsIntoKernels() {
+  int *host, *seen = nullptr;
+  CHECK_CUDA(cudaHostAlloc(&host, kCount * sizeof(int), cudaHostAllocMapped | cudaHostAllocPortable));
+  CHECK_CUDA(cudaHostGetDevicePointer(&seen, host, 0));
+  for (int round = 0; round < 3; ++round) {
+    for (int i = 0; i < kCount; ++i) host[i] = i * round;
+    increment<<<(kCount + 255) / 256, 256>>>(seen, kCount, 7);
+    CHECK_CUDA(cudaDeviceSynchronize());
+    for (int i = 0; i < kCount; ++i) {
+      EXPECT(host[i] == i * round + 7, "round %d: mapped element %d is %d instead of %d", round, i, host[i], i * round + 7);
+    }
+  }
+  cudaPointerAttributes attributes;
+  CHECK_CUDA(cudaPointerGetAttributes(&attributes, host + 10));
+  EXPECT(attributes.type == cudaMemoryTypeHost, "memory type is %d", int(attributes.type));
+  EXPECT(attributes.devicePointer == seen + 10, "device pointer %p instead of %p", attributes.devicePointer, (void*)(seen + 10));
+  unsigned flags = 0;
+  CHECK_CUDA(cudaHostGetFlags(&flags, host));
+  EXPECT((flags & cudaHostAllocMapped) != 0, "flags are %u", flags);
+  CHECK_CUDA(cudaFreeHost(host));
+}
+
+static void CUDART_CB waitForFlag(void* flag) {
+  while (!static_cast<std::atomic<bool>*>(flag)->load()) std::this_thread::yield();
+}
+
+// The copy waits for an event that a host function holds back; what the program writes meanwhile must arrive.
+static void seesLateChanges() {
+  int *host, *device;
+  CHECK_CUDA(cudaMallocHost(&host, kCount * sizeof(int)));
+  CHECK_CUDA(cudaMalloc(&device, kCount * sizeof(int)));
+  cudaStream_t held, copying;
+  cudaEvent_t event;
+  CHECK_CUDA(cudaStreamCreateWithFlags(&held, cudaStreamNonBlocking));
+  CHECK_CUDA(cudaStreamCreateWithFlags(&copying, cudaStreamNonBlocking));
+  CHECK_CUDA(cudaEventCreateWithFlags(&event, cudaEventDisableTiming));
+  for (int i = 0; i < kCount; ++i) host[i] = -1;
+  std::atomic<bool> released{false};
+  CHECK_CUDA(cudaLaunchHostFunc(held, waitForFlag, &released));
+  CHECK_CUDA(cudaEventRecord(event, held));
+  CHECK_CUDA(cudaStreamWaitEvent(copying, event, 0));
+  CHECK_CUDA(cudaMemcpyAsync(device, host, kCount * sizeof(int), cudaMemcpyHostToDevice, copying));
+  EXPECT(cudaStreamQuery(copying) == cudaErrorNotReady, "the copy is over before its event");
+  EXPECT(cudaEventQuery(event) == cudaErrorNotReady, "the event is over before its host function");
+  cudaGetLastError();
+  for (int i = 0; i < kCount; ++i) host[i] = i * 3;
+  released = true;
+  CHECK_CUDA(cudaStreamSynchronize(copying));
+  std::vector<int> got(kCount);
+  CHECK_CUDA(cudaMemcpy(got.data(), device, kCount * sizeof(int), cudaMemcpyDeviceToHost));
+  for (int i = 0; i < kCount; ++i) EXPECT(got[i] == i * 3, "late change of element %d: %d instead of %d", i, got[i], i * 3);
+  CHECK_CUDA(cudaStreamDestroy(held));
+  CHECK_CUDA(cudaStreamDestroy(copying));
+  CHECK_CUDA(cudaEventDestroy(event));
+  CHECK_CUDA(cudaFree(device));
+  CHECK_CUDA(cudaFreeHost(host));
+}
+
+int main() {
+  copies();
+  mapsIntoKernels();
+  seesLateChanges();
+  return check::ok("pinned: copies, mapped access, late changes");
+}
