@@ -1,0 +1,152 @@
+// Facts that decide the form, and what every form needs in the thread function: yields in spinning loops, checks.
+#include <llvm/ADT/SCCIterator.h>
+#include <llvm/Analysis/CallGraph.h>
+#include <llvm/Analysis/LoopInfo.h>
+#include <llvm/Analysis/ValueTracking.h>
+#include <llvm/IR/Dominators.h>
+#include <llvm/IR/IRBuilder.h>
+#include <llvm/IR/InstIterator.h>
+#include <llvm/IR/IntrinsicInst.h>
+
+#include <set>
+#include <vector>
+
+#include "cpu_driver/jit/form.h"
+
+namespace vgpu::jit {
+namespace {
+
+using llvm::BasicBlock;
+using llvm::Function;
+using llvm::Instruction;
+using llvm::Value;
+
+// Whether what it gives depends on what other threads do meanwhile.
+bool observesOthers(const Instruction& instruction) {
+  if (const auto* load = llvm::dyn_cast<llvm::LoadInst>(&instruction)) return load->isVolatile() || load->isAtomic();
+  return llvm::isa<llvm::AtomicRMWInst, llvm::AtomicCmpXchgInst>(instruction);
+}
+
+// Whether a branch inside the loop depends on a value that other threads change. Data flow inside the loop; a value that
+// went through memory or a call counts when the loop observes others at all.
+bool loopSpins(const llvm::Loop& loop) {
+  bool observes = false;
+  std::set<const Value*> tainted;
+  for (const BasicBlock* block : loop.blocks()) {
+    for (const Instruction& instruction : *block) {
+      if (!observesOthers(instruction)) continue;
+      observes = true;
+      tainted.insert(&instruction);
+    }
+  }
+  if (!observes) return false;
+  std::vector<const Value*> work(tainted.begin(), tainted.end());
+  while (!work.empty()) {
+    const Value* value = work.back();
+    work.pop_back();
+    for (const llvm::User* user : value->users()) {
+      const auto* instruction = llvm::dyn_cast<Instruction>(user);
+      if (!instruction || !loop.contains(instruction)) continue;
+      if (instruction->isTerminator() || llvm::isa<llvm::StoreInst, llvm::CallInst>(instruction)) {
+        if (instruction->isTerminator()) return true;
+        continue;
+      }
+      if (tainted.insert(instruction).second) work.push_back(instruction);
+    }
+  }
+  return false;
+}
+
+bool putYields(Function& function) {
+  llvm::DominatorTree dominators(function);
+  llvm::LoopInfo loops(dominators);
+  std::vector<Instruction*> places;
+  for (llvm::Loop* loop : loops.getLoopsInPreorder()) {
+    if (!loopSpins(*loop)) continue;
+    llvm::SmallVector<BasicBlock*, 4> latches;
+    loop->getLoopLatches(latches);
+    for (BasicBlock* latch : latches) places.push_back(latch->getTerminator());
+  }
+  for (Instruction* place : places)
+    llvm::CallInst::Create(marker(*function.getParent(), Marker::Yield), "", place->getIterator());
+  return !places.empty();
+}
+
+struct Access {
+  Value* pointer = nullptr;
+  uint64_t bytes = 0;
+  bool write = false;
+};
+
+Access accessOf(Instruction& instruction, const llvm::DataLayout& layout) {
+  const auto sizeOf = [&](llvm::Type* type) { return layout.getTypeStoreSize(type).getFixedValue(); };
+  if (auto* load = llvm::dyn_cast<llvm::LoadInst>(&instruction))
+    return {load->getPointerOperand(), sizeOf(load->getType()), false};
+  if (auto* store = llvm::dyn_cast<llvm::StoreInst>(&instruction))
+    return {store->getPointerOperand(), sizeOf(store->getValueOperand()->getType()), true};
+  if (auto* atomic = llvm::dyn_cast<llvm::AtomicRMWInst>(&instruction))
+    return {atomic->getPointerOperand(), sizeOf(atomic->getValOperand()->getType()), true};
+  if (auto* exchange = llvm::dyn_cast<llvm::AtomicCmpXchgInst>(&instruction))
+    return {exchange->getPointerOperand(), sizeOf(exchange->getNewValOperand()->getType()), true};
+  return {};
+}
+
+void putChecks(Function& function) {
+  llvm::Module& module = *function.getParent();
+  const llvm::DataLayout& layout = module.getDataLayout();
+  std::vector<std::pair<Instruction*, Access>> accesses;
+  for (Instruction& instruction : llvm::instructions(function)) {
+    const Access access = accessOf(instruction, layout);
+    if (!access.pointer) continue;
+    const Value* object = llvm::getUnderlyingObject(access.pointer);
+    if (llvm::isa<llvm::AllocaInst, llvm::GlobalVariable>(object)) continue;
+    const auto* source = llvm::dyn_cast<Instruction>(object);
+    if (source && calledMarker(*source) == Marker::ParamBase) continue;
+    accesses.emplace_back(&instruction, access);
+  }
+  for (const auto& [instruction, access] : accesses) {
+    llvm::IRBuilder<> builder(instruction);
+    builder.CreateCall(marker(module, Marker::CheckAccess),
+                       {access.pointer, builder.getInt64(access.bytes), builder.getInt1(access.write)});
+  }
+}
+
+std::string recursion(llvm::Module& module) {
+  llvm::CallGraph graph(module);
+  for (auto component = llvm::scc_begin(&graph); !component.isAtEnd(); ++component) {
+    if (!component.hasCycle()) continue;
+    for (const llvm::CallGraphNode* node : *component) {
+      if (node->getFunction() && !node->getFunction()->isDeclaration())
+        return "recursion through " + node->getFunction()->getName().str();
+    }
+  }
+  return {};
+}
+
+std::string dynamicAlloca(Function& function) {
+  for (const Instruction& instruction : llvm::instructions(function)) {
+    const auto* alloca = llvm::dyn_cast<llvm::AllocaInst>(&instruction);
+    if (alloca && !alloca->isStaticAlloca()) return "dynamic stack allocation in " + function.getName().str();
+  }
+  return {};
+}
+
+}  // namespace
+
+Shape prepareThreadFunction(ThreadFunction& function, const FormOptions& options) {
+  Shape shape;
+  shape.whyNotLoops = recursion(*function.module);
+  std::vector<Function*> defined;
+  for (Function& each : *function.module) {
+    if (!each.isDeclaration()) defined.push_back(&each);
+  }
+  for (Function* each : defined) {
+    if (shape.whyNotLoops.empty()) shape.whyNotLoops = dynamicAlloca(*each);
+    if (putYields(*each)) shape.spins = true;
+    if (options.exactChecks) putChecks(*each);
+  }
+  if (shape.spins && shape.whyNotLoops.empty()) shape.whyNotLoops = "a loop waits for other threads";
+  return shape;
+}
+
+}  // namespace vgpu::jit
