@@ -13,7 +13,7 @@
 //   End<kind>     CUstream, ...    u64 handle         taken out of the map      removed when the call succeeded
 //
 // Arguments are encoded in their order, each at its natural alignment. A reply holds the results in their order when
-// its status is CUDA_SUCCESS, and nothing otherwise; an OutOptional that was not asked for has no place in it.
+// its status is CUDA_SUCCESS, and nothing otherwise; an OutOptional that was not asked for is a zero in it.
 #pragma once
 
 #include "protocol/marshal/handle.h"
