@@ -1,0 +1,58 @@
+// One executor process as the daemon holds it: started with its fixed descriptors, known by pidfd, ended for
+// good. The daemon's main thread. What the process writes (statistics, report) is untrusted as soon as it has
+// a guest.
+#pragma once
+
+#include <sys/types.h>
+
+#include <optional>
+#include <string>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "mediator/link/executor_arguments.h"
+#include "mediator/link/session_assignment.h"
+
+namespace vgpu::daemon {
+
+struct ExecutorEnd {
+  bool bySignal = false;
+  int code = 0;  // exit code, or the signal's number
+
+  bool clean() const { return !bySignal && code == 0; }
+  std::string text() const;
+};
+
+class ExecutorProcess {
+ public:
+  // Starts `program`. `cacheDirectory` may be invalid. The statistics page is kept open for reading.
+  static Result<ExecutorProcess> start(const std::string& program, const link::ExecutorArguments& arguments,
+                                       const UniqueFd& cacheDirectory);
+
+  ExecutorProcess(ExecutorProcess&&) noexcept = default;
+  ExecutorProcess& operator=(ExecutorProcess&&) = delete;
+  // Ends and reaps it if that has not happened.
+  ~ExecutorProcess();
+
+  pid_t pid() const { return pid_; }
+  int pidfd() const { return pidfd_.get(); }  // readable when it has ended
+  int control() const { return control_.get(); }
+  void closeControl() { control_.reset(); }  // an unassigned executor then ends by itself
+  UniqueFd takeStatistics() { return std::move(statistics_); }
+  MonotonicTime started() const { return started_; }
+
+  Status assign(const link::SessionAssignment& assignment, int guestSocket);
+  void signal(int number) const;
+  // How it ended, once; nothing while it runs.
+  std::optional<ExecutorEnd> reap();
+
+ private:
+  ExecutorProcess() = default;
+
+  pid_t pid_ = -1;
+  UniqueFd pidfd_, control_, statistics_;
+  MonotonicTime started_ = now();
+};
+
+}  // namespace vgpu::daemon

@@ -1,0 +1,284 @@
+#include "mediator/executor/execution.h"
+
+#include "base/log.h"
+#include "mediator/executor/handlers.h"
+#include "mediator/executor/output.h"
+#include "protocol/calls/names.h"
+
+namespace vgpu::executor {
+
+using protocol::Mode;
+using transport::Next;
+
+namespace {
+
+// A wait is polled this long before a thread is handed it: about what waking that thread costs.
+constexpr std::chrono::microseconds kPollFor{20};
+// How long the dispatcher sleeps at most while too much is held; what frees room wakes it earlier.
+constexpr std::chrono::milliseconds kRoomInterval{5};
+
+bool answersThroughSlot(uint16_t number) {
+  namespace call = protocol::call;
+  return number == call::CopyDownload || number == call::CopyBoxDownload || number == call::ReadHost;
+}
+
+link::CallClass classOf(Mode mode) {
+  switch (mode) {
+    case Mode::Posted: return link::CallClass::Posted;
+    case Mode::Call: return link::CallClass::Call;
+    case Mode::Blocking: return link::CallClass::Blocking;
+    case Mode::Aside: return link::CallClass::Compile;
+  }
+  return link::CallClass::Call;
+}
+
+}  // namespace
+
+Execution::Execution(const Driver& driverTable, transport::HostChannel& hostChannel, link::StatisticsPage& page,
+                     Admission& admission, const ExecutionSettings& executionSettings)
+    : driver(driverTable),
+      channel(hostChannel),
+      statistics(page),
+      settings(executionSettings),
+      workers(hostChannel.limits().threads + 8),
+      completions(driverTable, *this),
+      staging(driverTable, executionSettings.spillBytes),
+      queues(admission),
+      rows_(table().begin(), table().end()),
+      threads_(hostChannel.limits().threads) {
+  const BoundRows bound = boundRows(driver);
+  for (size_t number = 0; number < rows_.size(); ++number) {
+    if (!bound[number]) rows_[number].handle = nullptr;
+  }
+}
+
+Execution::~Execution() = default;
+
+// ---- the dispatcher's loop
+
+Execution::End Execution::run() {
+  auto record = std::make_unique<transport::IncomingRecord>();
+  for (;;) {
+    settleInbox();
+    if (lied_) return End::Violation;
+    const bool polling = polled_ && !pollWait();
+    if (overLimit()) {
+      waitForRoom();
+      continue;
+    }
+    switch (channel.next(*record, polling ? std::chrono::nanoseconds(0) : std::chrono::nanoseconds::max())) {
+      case Next::Record:
+        if (polled_) [[unlikely]] handOver(*std::exchange(polled_, std::nullopt));
+        take(*record);
+        break;
+      case Next::TimedOut:
+      case Next::Interrupted:
+        break;
+      case Next::Lost:
+        return End::Lost;
+      case Next::Violation:
+        log::error("session ended: the guest broke the protocol", {{"reason", channel.violation()}});
+        link::addOwned(statistics.rejectedRecords);
+        return End::Violation;
+    }
+  }
+}
+
+void Execution::take(const transport::IncomingRecord& record) {
+  if (inbox_.pending()) [[unlikely]] settleInbox();
+  Submission s = Submission::of(record);
+  link::addOwned(statistics.bytesFromGuest, s.arguments.size() + s.data.size());
+  dispatch(s);
+  if (s.slot != transport::kNoSlot && !s.slotTaken) channel.releaseSlot(s.slot);
+}
+
+bool Execution::dispatch(Submission& s) {
+  if (s.number & protocol::kWantsReply) {
+    s.number = static_cast<uint16_t>(s.number & ~protocol::kWantsReply);
+    s.wantsReply = true;
+  }
+  if (s.thread >= threads_.size()) {
+    lie(s, "comes from a thread that cannot exist");
+    return false;
+  }
+  if (s.number >= rows_.size() || !rows_[s.number].handle) [[unlikely]] {
+    refuseUnknown(s);
+    return true;
+  }
+  const RowEntry& row = rows_[s.number];
+  if (row.mode != Mode::Posted) s.wantsReply = false;
+  if (!s.replayed) [[likely]] {
+    s.context = threads_[s.thread];
+    statistics.countCall(s.number, false);
+  }
+  if (row.waitsFirst && !s.covered && !coverFirst(s)) return true;
+  applyContext(s.context);
+  if (row.mode == Mode::Call) {
+    const MonotonicTime start = now();
+    row.handle(*this, s);
+    statistics.timeCall(link::CallClass::Call, now() - start);
+  } else {
+    row.handle(*this, s);
+  }
+  return !lied_;
+}
+
+void Execution::refuseUnknown(Submission& s) {
+  link::addOwned(statistics.unknownCalls);
+  if (refused_.size() < 256 && refused_.insert(s.number).second) {
+    const auto name = protocol::callName(s.number);
+    log::warning("call not supported by this executor's driver", {{"number", s.number}, {"call", name.empty() ? "unknown" : name}});
+  }
+  const size_t index = protocol::callIndex(s.number);
+  const bool postedRow = index < protocol::kRowCount && protocol::kRows[index].mode == Mode::Posted;
+  if (!s.replayed) s.context = threads_[s.thread];
+  if (!postedRow) return reply(s, CUDA_ERROR_NOT_SUPPORTED);
+  if (s.wantsReply) return reply(s, CUDA_ERROR_NOT_SUPPORTED);
+  keepError(s, CUDA_ERROR_NOT_SUPPORTED);
+}
+
+void Execution::applyContext(ContextObject* context) {
+  CUcontext wanted = context ? context->driver : nullptr;
+  if (appliedKnown_ && wanted == applied_) [[likely]] return;
+  appliedKnown_ = driver.cuCtxSetCurrent(wanted) == CUDA_SUCCESS;
+  applied_ = wanted;
+}
+
+void Execution::settleInbox() {
+  if (inbox_.pending()) inbox_.drain();
+  if (queues.anyHeld()) queues.pump();
+}
+
+void Execution::toDispatcher(std::function<void()> work, bool soon) {
+  inbox_.put(std::move(work));
+  if (soon) channel.interrupt();
+}
+
+void Execution::wake() {
+  toDispatcher([this] { queues.pump(); }, true);
+}
+
+bool Execution::overLimit() const {
+  // While a host function runs in the guest its end comes by the ring, which therefore must go on being read.
+  return queues.heldOperations() > settings.heldOperations && hostFunctions_.empty();
+}
+
+void Execution::waitForRoom() {
+  std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  settleInbox();
+}
+
+// ---- answers
+
+void Execution::lie(const Submission& s, const char* what) {
+  if (lied_) return;
+  lied_ = true;
+  link::addOwned(statistics.rejectedRecords);
+  const auto name = protocol::callName(s.number);
+  log::error("session ended: a record of the guest breaks the protocol",
+             {{"call", name.empty() ? "unknown" : name}, {"record", s.sequence}, {"reason", what}});
+  channel.close();
+}
+
+void Execution::reply(const Submission& s, CUresult status, std::span<const std::byte> payload) {
+  if (status != CUDA_SUCCESS) statistics.countError(s.number);
+  link::addOwned(statistics.bytesToGuest, payload.size());
+  if (answersThroughSlot(s.number) && s.to.slot != transport::kNoSlot) {
+    return channel.completeDownload(s.to, status, static_cast<uint32_t>(payload.size()));
+  }
+  channel.reply(s.to, status, payload);
+}
+
+void Execution::conclude(Submission& s, CUresult status) {
+  const size_t index = protocol::callIndex(s.number);
+  if (index < protocol::kRowCount && protocol::kRows[index].mode == Mode::Posted) return posted(s, status);
+  reply(s, status);
+}
+
+void Execution::keepError(const Submission& s, CUresult status) {
+  statistics.countError(s.number);
+  if (s.wantsReply) return;  // answered at once
+  statistics.asyncErrors.fetch_add(1, std::memory_order_relaxed);
+  if (!s.context) return;
+  int none = CUDA_SUCCESS;
+  s.context->keptError.compare_exchange_strong(none, status);
+}
+
+void Execution::failedAsynchronously(ContextObject* context, CUresult status) {
+  if (!context) return;
+  int none = CUDA_SUCCESS;
+  if (!context->keptError.compare_exchange_strong(none, status)) return;
+  statistics.asyncErrors.fetch_add(1, std::memory_order_relaxed);
+  const protocol::events::ContextFailed failed{context->handle.bits(), status, 0};
+  channel.postEvent(static_cast<uint16_t>(protocol::events::EventKind::ContextFailed), std::as_bytes(std::span(&failed, 1)));
+}
+
+CUresult Execution::settled(ContextObject* context, CUresult status) {
+  if (!context) return status;
+  if (context->keptError.load(std::memory_order_relaxed) == CUDA_SUCCESS) [[likely]] return status;
+  const auto kept = static_cast<CUresult>(context->keptError.exchange(CUDA_SUCCESS));
+  return status != CUDA_SUCCESS ? status : kept;
+}
+
+void Execution::answerStrictly(Submission& s, CUresult status) {
+  if (status != CUDA_SUCCESS || !s.context || activeCaptures != 0) return reply(s, status);
+  Wait wait = waitOf(s);
+  await(std::move(wait));
+}
+
+// ---- handles
+
+FunctionObject* Execution::function(const Submission& s, uint64_t bits) {
+  const Handle handle(bits);
+  if (handle.wellFormed() && handle.kind() == Kind::Kernel) return find<Kind::Kernel>(s, bits);
+  return find<Kind::Function>(s, bits);
+}
+
+void Execution::forgetContext(ContextObject& context) {
+  context.busy.clear();
+  context.perThread.clear();
+  const auto belongs = [&](const auto& object) { return object.context == &context; };
+  objects.streams.removeIf([&](StreamObject& stream) {
+    if (!belongs(stream)) return false;
+    queues.forget(stream.queue);
+    return true;
+  });
+  objects.events.removeIf(belongs);
+  objects.arrays.removeIf(belongs);
+  objects.mipmappedArrays.removeIf(belongs);
+  objects.links.removeIf(belongs);
+  objects.modules.removeIf([&](ModuleObject& module) {
+    if (!belongs(module)) return false;
+    objects.functions.removeIf([&](const FunctionObject& function) { return function.owner == &module; });
+    return true;
+  });
+  releaseMemoryOf(*this, context);
+  context.keptError.store(CUDA_SUCCESS);
+  context.legacy.busy = false;
+  context.driver = nullptr;
+  appliedKnown_ = false;
+  if (context.primary) return;
+  if (auto owned = objects.contexts.remove(context.handle)) deadContexts_.push_back(std::move(owned));
+}
+
+void Execution::flushOutput() {
+  if (output_) output_->flush();
+}
+
+// ---- rows
+
+const std::array<Execution::RowEntry, protocol::kMaxCalls * 4>& Execution::table() {
+  static const auto kTable = [] {
+    std::array<RowEntry, protocol::kMaxCalls * 4> rows{};
+    namespace call = protocol::call;
+#define CALL(number, symbol, mode, ...) \
+  rows[number] = {&dispatchCall<number>, Mode::mode, Mode::mode == Mode::Blocking && !isPlainWait(number)};
+#define MESSAGE(number, name, mode) \
+  rows[number] = {&dispatchMessage<number>, Mode::mode, Mode::mode == Mode::Blocking && !isPlainWait(number)};
+#include "protocol/calls/table.inc"
+    return rows;
+  }();
+  return kTable;
+}
+
+}  // namespace vgpu::executor
