@@ -166,7 +166,7 @@ void FiberBlock::arrive(FiberThread* thread, Barrier& barrier, uint32_t count) {
   }
   barrier.expected = count;
   ++barrier.arrived;
-  ++barrier.arrivedOfWarp[thread->context.warp];
+  barrier.arrivedLanes[thread->context.warp] |= 1u << thread->context.lane;
 }
 
 bool FiberBlock::complete(const Barrier& barrier) const {
@@ -175,8 +175,8 @@ bool FiberBlock::complete(const Barrier& barrier) const {
   // Hardware counts warps: the missing and exited lanes of a warp that arrived are arrived.
   uint32_t arrived = barrier.arrived;
   for (uint32_t w = 0; w < warps_.size(); ++w) {
-    if (barrier.arrivedOfWarp[w] == 0) continue;
-    arrived += static_cast<uint32_t>(std::popcount(~warps_[w].exists | warps_[w].exited));
+    if (barrier.arrivedLanes[w] == 0) continue;
+    arrived += static_cast<uint32_t>(std::popcount((~warps_[w].exists | warps_[w].exited) & ~barrier.arrivedLanes[w]));
   }
   return arrived >= barrier.expected;
 }

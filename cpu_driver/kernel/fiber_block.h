@@ -58,7 +58,7 @@ class FiberBlock {
     uint32_t arrived = 0;
     uint32_t popc = 0, reduced = 0;
     bool used = false;
-    std::array<uint8_t, kMaxBlockThreads / kWarpSize> arrivedOfWarp{};
+    std::array<uint32_t, kMaxBlockThreads / kWarpSize> arrivedLanes{};
     Queue waiting;
   };
   struct Warp {

@@ -6,6 +6,7 @@
 
 #include "cpu_driver/kernel/fiber_block.h"
 #include "cpu_driver/kernel/imports.h"
+#include "cpu_driver/kernel/loops_block.h"
 #include "cpu_driver/kernel/running.h"
 
 namespace vgpu::kernel {
@@ -200,6 +201,8 @@ const Import* table(uint32_t& count) {
       {"vgpu_check_access", address(checkAccess)},
       {"vgpu_globaltimer", address(globalTimer)},
       {"vgpu_unsupported", address(unsupported)},
+      {"vgpu_loops_meet", address(loopsMeet)},
+      {"vgpu_loops_release", address(loopsRelease)},
       {"memcpy", address(copyBytes)},
       {"memset", address(setBytes)},
       {"memmove", address(moveBytes)},
