@@ -163,7 +163,8 @@ struct LibraryLoad {
   uint32_t preserveBinary;
   uint32_t unused;
 };
-// Followed by the name. The download is a FunctionInfo and its parameters.
+// Followed by the name (Encoder::putString, at the next multiple of 4). The download is a FunctionInfo and its
+// parameters.
 struct ModuleGetFunction {
   uint64_t module;
   uint64_t function;
@@ -196,7 +197,7 @@ struct LinkAdd {
   uint64_t link;
   uint32_t type;
   uint32_t blob;
-};  // followed by the name
+};  // followed by the name, as above
 struct LinkComplete {
   uint64_t link;
 };
