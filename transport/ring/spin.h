@@ -1,0 +1,61 @@
+// Spinning before sleeping, in either process, on any thread: for about as long as waking costs on this
+// machine (measured once a process), less at places where it did not pay off, and not at all while more
+// threads of this process spin than can gain from it.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+
+#include "base/clock.h"
+#include "transport/ring/shared_word.h"
+
+namespace vgpu::transport {
+
+// How long a sleeping thread takes to answer, measured at the first use (about a millisecond); and how many
+// may spin.
+std::chrono::nanoseconds wakeCost();
+int spinnersAllowed();
+extern std::atomic<int> spinnersNow;
+
+// One a place that waits. Adapts without a lock: a lost update only changes how fast it adapts.
+class SpinBudget {
+ public:
+  // Spins until ready() or until the budget is used up; whether it became ready.
+  template <class Ready>
+  bool spin(Ready&& ready) {
+    for (int i = 0; i < kFreePauses; ++i) {
+      if (ready()) return true;
+      pauseBriefly();
+    }
+    if (spinnersNow.fetch_add(1, std::memory_order_relaxed) >= spinnersAllowed()) {
+      spinnersNow.fetch_sub(1, std::memory_order_relaxed);
+      return ready();
+    }
+    const bool became = spinUntil(ready, now() + budget());
+    spinnersNow.fetch_sub(1, std::memory_order_relaxed);
+    adapt(became);
+    return became;
+  }
+
+ private:
+  // Too short to be worth counting as a spinner: the common case where the answer is nearly there.
+  static constexpr int kFreePauses = 8;
+  static constexpr int kPausesBetweenClockReads = 16;
+
+  template <class Ready>
+  static bool spinUntil(Ready& ready, MonotonicTime end) {
+    for (;;) {
+      for (int i = 0; i < kPausesBetweenClockReads; ++i) {
+        if (ready()) return true;
+        pauseBriefly();
+      }
+      if (now() >= end) return ready();
+    }
+  }
+  std::chrono::nanoseconds budget() const;
+  void adapt(bool paidOff);
+
+  std::atomic<int> shift_{0};  // budget is wakeCost() >> shift_
+};
+
+}  // namespace vgpu::transport
