@@ -2,6 +2,8 @@
 // switches, inline PTX, clocks, byte permutations, atomics of every width, early exits before barriers.
 #include <cuda_runtime.h>
 
+#include <new>
+
 #include "tests/support/check.h"
 
 struct Shape {
