@@ -48,7 +48,7 @@ struct Variable {
 struct Register {
   std::string_view name;  // of a range %r<n>: the prefix
   Type type = Type::None;
-  uint8_t width = 1;      // of a vector register .v2, .v4
+  uint32_t number = 0;    // in a range; a vector register is as many entries as elements
 };
 
 // Special registers, by name without '%'.
@@ -64,7 +64,7 @@ struct Operand {
     Sink,           // '_'
     Register,       // `index`: Body::registers
     Integer,        // `bits`: the value, two's complement
-    Float,          // `bits`: a double's bits; F32 literals 0f are exact in it; `single` holds 0f's own bits
+    Float,          // `bits`: a double's bits, or with `single` (written 0f....) a float's 32 bits
     Special,        // `index`: SpecialRegister; for envreg, pm and the like `bits` is the number
     ModuleVariable, // `index`: Module::variables; + `bits`
     LocalVariable,  // `index`: Body::variables (local, shared, param of call scope); + `bits`
@@ -81,8 +81,8 @@ struct Operand {
   };
   Kind kind = Kind::Sink;
   bool negated = false;       // !p, or a negative register -a
-  bool single = false;        // Float: written 0f.......
-  uint8_t selector = 0;       // 1 + element of a vector register (.x .. .w); for video: 0x10 + byte, 0x20 + half
+  bool single = false;        // Float
+  uint8_t selector = 0;       // for video instructions: 0x10 + byte, 0x20 + half; 0: all
   uint32_t index = 0;
   uint32_t count = 0;
   int64_t bits = 0;
@@ -138,13 +138,14 @@ struct Unsupported {
 };
 
 struct Body {
-  std::vector<Register> registers;   // the ranges are expanded: one entry a register
+  std::vector<Register> registers;   // those that are used, one entry each
   std::vector<Variable> variables;   // .local, .shared, and .param of call scopes
   std::vector<Instruction> instructions;
   std::vector<Operand> operands;
   std::vector<Label> labels;
   std::vector<TargetList> targetLists;
   std::vector<Prototype> prototypes;
+  std::vector<uint32_t> parameterRegisters, resultRegisters;  // by parameter: of .reg parameters, else kNoIndex
   std::optional<Unsupported> unsupported;
 };
 

@@ -72,6 +72,9 @@ class Module {
   std::variant<const Body*, Diagnostic> body(uint32_t function) const;
   std::variant<Resources, Diagnostic> resources(uint32_t kernel) const;
 
+  // Functions whose address is taken anywhere in the module: what an indirect call may reach. Parses all bodies.
+  const std::vector<uint32_t>& addressTaken() const;
+
   struct State;
   explicit Module(std::unique_ptr<State> state);
   const State& state() const { return *state_; }
