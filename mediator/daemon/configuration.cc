@@ -101,6 +101,7 @@ class Reader {
     if (equals == std::string::npos)
       return mistake(YAML::Mark::null_mark(), name, "needs a value: " + name + "=VALUE");
     const std::string value = text.substr(equals + 1);
+    if (isList(key->type) && value.starts_with('[')) return readYamlList(*key, value);
     apply(*key, isList(key->type) ? words(value) : std::vector{value}, YAML::Mark::null_mark());
   }
 
@@ -123,6 +124,17 @@ class Reader {
     std::vector<std::string> list;
     for (std::string word; in >> word;) list.push_back(word);
     return list;
+  }
+
+  void readYamlList(const ConfigurationKey& key, const std::string& value) {
+    try {
+      const YAML::Node node = YAML::Load(value);
+      std::vector<std::string> items;
+      for (const auto& item : node) items.push_back(item.Scalar());
+      apply(key, items, YAML::Mark::null_mark());
+    } catch (const YAML::Exception& exception) {
+      mistake(YAML::Mark::null_mark(), key.name, exception.msg);
+    }
   }
 
   void readKey(const ConfigurationKey& key, const YAML::Node& node, const YAML::Mark& keyMark) {
@@ -196,10 +208,12 @@ std::string ConfigurationMistake::text(std::string_view file) const {
   return text + ": " + reason;
 }
 
-ConfigurationOutcome readConfiguration(std::string_view yaml, std::span<const std::string> overrides) {
+ConfigurationOutcome readConfiguration(std::string_view yaml, std::span<const std::string> overrides,
+                                       std::span<const std::string> defaults) {
   ConfigurationOutcome outcome;
   Reader reader(outcome);
   reader.applyFallbacks();
+  for (const std::string& text : defaults) reader.readOverride(text);
   if (yaml.size() > kLargestFileBytes) {
     reader.mistake(YAML::Mark(), "", "larger than 1 MiB: this is no configuration");
     return outcome;

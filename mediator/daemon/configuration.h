@@ -93,8 +93,10 @@ struct ConfigurationOutcome {
   std::vector<ConfigurationMistake> mistakes;
 };
 
-// `overrides` are "key=value" of the command line, which win over the file.
-ConfigurationOutcome readConfiguration(std::string_view yaml, std::span<const std::string> overrides = {});
+// "key=value" of the command line: `overrides` win over the file, the file over `defaults`, and these over
+// the table's. A list is written with spaces between its items, or as YAML's [a, b].
+ConfigurationOutcome readConfiguration(std::string_view yaml, std::span<const std::string> overrides = {},
+                                       std::span<const std::string> defaults = {});
 
 // Keys whose values differ and that a running daemon cannot change.
 std::vector<std::string> keysForNextStart(const Configuration& running, const Configuration& wanted);

@@ -131,6 +131,13 @@ TEST(Configuration, TheCommandLineWins) {
   EXPECT_THAT(mistakes("", {"nonsense"}), ElementsAre(HasSubstr("command line: nonsense: unknown key")));
 }
 
+TEST(Configuration, TheFileWinsOverTheCommandLinesDefaults) {
+  const std::vector<std::string> defaults = {"sessions.max=9", "endpoints=[\"unix:/a b\"]"};
+  EXPECT_EQ(readConfiguration("", {}, defaults).configuration.mostSessions, 9u);
+  EXPECT_EQ(readConfiguration("sessions: {max: 3}\n", {}, defaults).configuration.mostSessions, 3u);
+  EXPECT_THAT(readConfiguration("", {}, defaults).configuration.endpoints, ElementsAre("unix:/a b"));
+}
+
 TEST(Configuration, TellsWhatNeedsARestart) {
   const Configuration running = readConfiguration("").configuration;
   EXPECT_THAT(keysForNextStart(

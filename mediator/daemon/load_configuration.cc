@@ -18,7 +18,7 @@ std::optional<Configuration> loadConfiguration(const MediatorOptions& options,
     }
     yaml.assign(std::istreambuf_iterator<char>(file), {});
   }
-  ConfigurationOutcome outcome = readConfiguration(yaml, options.overrides);
+  ConfigurationOutcome outcome = readConfiguration(yaml, options.overrides, options.defaults);
   for (const ConfigurationMistake& mistake : outcome.mistakes) {
     problems.push_back(mistake.text(options.configurationFile));
   }

@@ -284,7 +284,9 @@ void Mediator::endSessions() {
 }
 
 void Mediator::stopIfDrained() {
-  if (draining_ && sessions_.empty()) loop_.stop();
+  if (!draining_ || !sessions_.empty()) return;
+  if (!configuration_.controlSocket.empty()) ::unlink(configuration_.controlSocket.c_str());
+  loop_.stop();
 }
 
 void Mediator::reload() {

@@ -23,7 +23,7 @@ namespace vgpu::daemon {
 
 struct MediatorOptions {
   std::string configurationFile;  // empty: none
-  std::vector<std::string> overrides;
+  std::vector<std::string> overrides, defaults;
   std::optional<std::chrono::milliseconds> idleExit;  // end when nobody has needed it for so long
 };
 

@@ -37,6 +37,7 @@ const char* usage() {
   return "usage: vgpu-mediator [options]\n"
          "  --configuration FILE        read FILE instead of /etc/vgpu/mediator.yaml\n"
          "  --set KEY=VALUE             override a key of the configuration; may be repeated\n"
+         "  --default KEY=VALUE         another default for a key that the file may set; may be repeated\n"
          "  --check-configuration       say what is wrong with the configuration, and end\n"
          "  --configuration-reference   print the reference of all keys, and end\n"
          "  --idle-exit SECONDS         end when nobody has needed the mediator for so long\n"
@@ -55,6 +56,8 @@ Result<Options> parseOptions(int count, const char* const* words) {
       named = true;
     } else if (takeValue("--set", count, words, at, value)) {
       options.mediator.overrides.push_back(value);
+    } else if (takeValue("--default", count, words, at, value)) {
+      options.mediator.defaults.push_back(value);
     } else if (takeValue("--idle-exit", count, words, at, value)) {
       const auto seconds = number("--idle-exit", value, 86400);
       if (!seconds) return seconds.error();

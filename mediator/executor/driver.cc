@@ -22,9 +22,7 @@ bool messageBound(const Driver& driver, uint16_t number) {
     case call::PrimaryReset: return driver.cuDevicePrimaryCtxReset_v2;
     case call::ContextCreate: return driver.cuCtxCreate_v2;
     case call::MapDevice:
-    case call::UnmapDevice:
-    case call::MapDeviceAsync:
-    case call::UnmapDeviceAsync: return memory;
+    case call::UnmapDevice: return memory;
     case call::SetAccess: return driver.cuMemSetAccess;
     case call::HostAlloc:
     case call::HostFree:

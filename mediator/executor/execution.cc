@@ -1,5 +1,7 @@
 #include "mediator/executor/execution.h"
 
+#include <thread>
+
 #include "base/log.h"
 #include "mediator/executor/handlers.h"
 #include "mediator/executor/output.h"
@@ -12,24 +14,9 @@ using transport::Next;
 
 namespace {
 
-// A wait is polled this long before a thread is handed it: about what waking that thread costs.
-constexpr std::chrono::microseconds kPollFor{20};
-// How long the dispatcher sleeps at most while too much is held; what frees room wakes it earlier.
-constexpr std::chrono::milliseconds kRoomInterval{5};
-
 bool answersThroughSlot(uint16_t number) {
   namespace call = protocol::call;
   return number == call::CopyDownload || number == call::CopyBoxDownload || number == call::ReadHost;
-}
-
-link::CallClass classOf(Mode mode) {
-  switch (mode) {
-    case Mode::Posted: return link::CallClass::Posted;
-    case Mode::Call: return link::CallClass::Call;
-    case Mode::Blocking: return link::CallClass::Blocking;
-    case Mode::Aside: return link::CallClass::Compile;
-  }
-  return link::CallClass::Call;
 }
 
 }  // namespace
@@ -44,11 +31,12 @@ Execution::Execution(const Driver& driverTable, transport::HostChannel& hostChan
       completions(driverTable, *this),
       staging(driverTable, executionSettings.spillBytes),
       queues(admission),
-      rows_(table().begin(), table().end()),
+      rows_(protocol::kMaxCalls * 4),
       threads_(hostChannel.limits().threads) {
   const BoundRows bound = boundRows(driver);
-  for (size_t number = 0; number < rows_.size(); ++number) {
-    if (!bound[number]) rows_[number].handle = nullptr;
+  for (const protocol::RowInfo& row : protocol::kRows) {
+    if (!bound[row.number]) continue;
+    rows_[row.number] = {dispatchOf(row.number), row.mode, row.mode == Mode::Blocking && !isPlainWait(row.number)};
   }
 }
 
@@ -160,7 +148,8 @@ void Execution::wake() {
 
 bool Execution::overLimit() const {
   // While a host function runs in the guest its end comes by the ring, which therefore must go on being read.
-  return queues.heldOperations() > settings.heldOperations && hostFunctions_.empty();
+  const bool tooMuch = queues.heldOperations() > settings.heldOperations || queues.heldBytes() > settings.spillBytes;
+  return tooMuch && hostFunctions_.empty();
 }
 
 void Execution::waitForRoom() {
@@ -235,6 +224,11 @@ FunctionObject* Execution::function(const Submission& s, uint64_t bits) {
 }
 
 void Execution::forgetContext(ContextObject& context) {
+  std::erase_if(hostFunctions_, [&](const auto& entry) { return entry.second->context == &context; });
+  queues.forget(context.legacy.queue);
+  for (auto& stream : context.perThread) {
+    if (stream) queues.forget(stream->queue);
+  }
   context.busy.clear();
   context.perThread.clear();
   const auto belongs = [&](const auto& object) { return object.context == &context; };
@@ -252,7 +246,6 @@ void Execution::forgetContext(ContextObject& context) {
     objects.functions.removeIf([&](const FunctionObject& function) { return function.owner == &module; });
     return true;
   });
-  releaseMemoryOf(*this, context);
   context.keptError.store(CUDA_SUCCESS);
   context.legacy.busy = false;
   context.driver = nullptr;
@@ -263,22 +256,6 @@ void Execution::forgetContext(ContextObject& context) {
 
 void Execution::flushOutput() {
   if (output_) output_->flush();
-}
-
-// ---- rows
-
-const std::array<Execution::RowEntry, protocol::kMaxCalls * 4>& Execution::table() {
-  static const auto kTable = [] {
-    std::array<RowEntry, protocol::kMaxCalls * 4> rows{};
-    namespace call = protocol::call;
-#define CALL(number, symbol, mode, ...) \
-  rows[number] = {&dispatchCall<number>, Mode::mode, Mode::mode == Mode::Blocking && !isPlainWait(number)};
-#define MESSAGE(number, name, mode) \
-  rows[number] = {&dispatchMessage<number>, Mode::mode, Mode::mode == Mode::Blocking && !isPlainWait(number)};
-#include "protocol/calls/table.inc"
-    return rows;
-  }();
-  return kTable;
 }
 
 }  // namespace vgpu::executor

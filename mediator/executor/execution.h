@@ -169,7 +169,9 @@ class Execution {
   void setContext(uint16_t thread, ContextObject* context) { threads_[thread] = context; }
   ContextObject* primary(int device) { return primaries_[device]; }
   void setPrimary(int device, ContextObject* context) { primaries_[device] = context; }
-  // The driver's context is gone, and all that belonged to it.
+  // The driver has made another context current than the one applied.
+  void contextChanged() { appliedKnown_ = false; }
+  // The driver's context is gone, and all that belonged to it; its memory was released before.
   void forgetContext(ContextObject& context);
   void startHostFunction(StreamObject& stream, uint64_t token);
   // False: no such call is under way.
@@ -182,11 +184,11 @@ class Execution {
     protocol::Mode mode = protocol::Mode::Call;
     bool waitsFirst = false;  // a Blocking row that acts when its context is idle
   };
-  static const std::array<RowEntry, protocol::kMaxCalls * 4>& table();
 
   void take(const transport::IncomingRecord& record);
   void applyContext(ContextObject* context);
   bool coverFirst(Submission& s);
+  ContextObject* contextToCover(const Submission& s);
   void refuseUnknown(Submission& s);
   void keepError(const Submission& s, CUresult status);
   void answerStrictly(Submission& s, CUresult status);
@@ -200,7 +202,7 @@ class Execution {
   CUresult pollOnce(Wait& wait);
   void endPending(StreamObject& stream);
 
-  std::vector<RowEntry> rows_;  // of table(), without those that the driver lacks
+  std::vector<RowEntry> rows_;  // by number; those that the driver lacks have no handler
   std::vector<ContextObject*> threads_;
   std::unordered_map<int, ContextObject*> primaries_;
   CUcontext applied_ = nullptr;

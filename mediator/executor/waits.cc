@@ -22,7 +22,8 @@ Wait Execution::waitOf(const Submission& s) const {
 
 void Execution::await(Wait wait) {
   // What is held back and covered by the wait must have been given to the driver first.
-  if (queues.anyHeld()) [[unlikely]] {
+  const bool coversHeld = wait.what != Wait::For::Event || (wait.event->recordHeld && *wait.event->recordHeld);
+  if (queues.anyHeld() && coversHeld) [[unlikely]] {
     StreamQueue* only = wait.what == Wait::For::Stream ? &wait.stream->queue : nullptr;
     const StreamGroup* group = wait.context ? &wait.context->group : nullptr;
     auto shared = std::make_shared<Wait>(std::move(wait));
@@ -46,7 +47,7 @@ CUresult Execution::pollOnce(Wait& wait) {
   if (activeCaptures != 0) return CUDA_ERROR_NOT_READY;  // a query might spoil a capture; the wait itself is told so
   applyContext(wait.context);
   switch (wait.what) {
-    case Wait::For::Stream: return isIdle(*wait.stream) ? CUDA_SUCCESS : CUDA_ERROR_NOT_READY;
+    case Wait::For::Stream: return driver.cuStreamQuery(wait.stream->driver);
     case Wait::For::Event: return driver.cuEventQuery(wait.event->driver);
     case Wait::For::Context:
       if (!wait.context) return driver.cuCtxSynchronize();
@@ -119,13 +120,29 @@ void Execution::finishWait(Wait& wait, CUresult status) {
   channel.reply(wait.to, status);
 }
 
+// The context whose work a Blocking row waits for: the current one, or the one that it ends.
+ContextObject* Execution::contextToCover(const Submission& s) {
+  protocol::Decoder in(s.arguments);
+  switch (s.number) {
+    case protocol::call::PrimaryRelease:
+    case protocol::call::PrimaryReset: {
+      auto found = primaries_.find(in.get<int32_t>());
+      return found == primaries_.end() ? nullptr : found->second;
+    }
+    case protocol::call::cuCtxDestroy_v2: return objects.contexts.find(Handle(in.get<uint64_t>()));
+    default: return s.context;
+  }
+}
+
 // A Blocking row that acts: its context must be idle first. True when it is; otherwise the record comes again.
 bool Execution::coverFirst(Submission& s) {
-  if (!s.context || !s.context->driver) return true;
-  applyContext(s.context);
-  if (!queues.anyHeld() && isIdle(*s.context)) return true;
+  ContextObject* context = contextToCover(s);
+  if (!context || !context->driver) return true;
+  applyContext(context);
+  if (!queues.anyHeld() && isIdle(*context)) return true;
   auto held = hold(s);
   Wait wait = waitOf(s);
+  wait.context = context;
   wait.then = [this, held](CUresult) { replay(*held, true); };
   await(std::move(wait));
   return false;
