@@ -9,3 +9,6 @@ set(VGPU_PROGRAMS vector_add reduction matmul_tiled streams_events constant_symb
 set(VGPU_PROGRAMS_NOT_FOR_CLANG
   managed_variable  # no __managed__ in clang
 )
+
+# What the scenarios run, because it needs a partner or an end from outside.
+set(VGPU_PROGRAMS_NOT_ALONE endless_kernel steady)
