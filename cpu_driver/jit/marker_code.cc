@@ -73,6 +73,8 @@ Value* MarkerCode::registerValue(IRBuilder<>& builder, Marker which, const Threa
     case Marker::SmId: return field(builder, values.block, offsetof(BlockContext, multiprocessor), i32);
     case Marker::NsmId: return field(builder, values.launch, offsetof(LaunchContext, multiprocessors), i32);
     case Marker::GridId: return field(builder, values.launch, offsetof(LaunchContext, gridId), builder.getInt64Ty());
+    case Marker::GridWorkspace:
+      return field(builder, values.launch, offsetof(LaunchContext, gridWorkspace), builder.getInt64Ty());
     case Marker::DynamicSharedSize:
       return field(builder, values.launch, offsetof(LaunchContext, dynamicSharedBytes), i32);
     default: return nullptr;

@@ -39,6 +39,7 @@ constexpr std::array<Row, static_cast<size_t>(Marker::Count)> kRows = {{
     {"vgpu.smid", "i", 'c', false},
     {"vgpu.nsmid", "i", 'c', false},
     {"vgpu.gridid", "l", 'c', false},
+    {"vgpu.grid.workspace", "l", 'c', false},
     {"vgpu.dynamic.shared.size", "i", 'c', false},
     {"vgpu.shared.base", "p", 'c', false},
     {"vgpu.param.base", "p", 'c', false},

@@ -42,6 +42,7 @@ enum class Marker {
   NwarpId,            // vgpu.nwarpid: warps a block
   SmId, NsmId,        // vgpu.smid, vgpu.nsmid
   GridId,             // vgpu.gridid: i64 ()
+  GridWorkspace,      // vgpu.grid.workspace: i64 (), address of a cooperative grid's workspace or 0 (%envreg1 and 2)
   DynamicSharedSize,  // vgpu.dynamic.shared.size: bytes of dynamic shared memory
   // Addresses.
   SharedBase,         // vgpu.shared.base: ptr (), of the block's shared memory

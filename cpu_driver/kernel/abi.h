@@ -11,7 +11,7 @@
 
 namespace vgpu::kernel {
 
-constexpr uint32_t kAbiVersion = 1;
+constexpr uint32_t kAbiVersion = 2;
 constexpr uint32_t kWarpSize = 32;
 constexpr uint32_t kMaxBlockThreads = 1024;
 constexpr uint32_t kMaxBarriers = 16;
@@ -60,6 +60,7 @@ struct LaunchContext {
   uint32_t dynamicSharedBytes = 0;
   uint32_t multiprocessors = 1;
   uint64_t gridId = 0;
+  uint64_t gridWorkspace = 0;   // of a cooperative launch: device memory, two zeroed 32-bit words {size 8, barrier}; else 0
   uintptr_t constantBegin = 0;  // the module's .const bank, for isspacep.const
   uintptr_t constantEnd = 0;
   uint32_t cooperative = 0;     // all blocks are resident at once: a worker takes another before it waits

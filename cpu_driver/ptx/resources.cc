@@ -8,7 +8,8 @@ namespace vgpu::ptx {
 namespace {
 
 // A processor has no register file of this kind: the figure is what a comparable kernel has, for occupancy.
-constexpr uint32_t kFewestRegisters = 16, kMostRegisters = 255, kNamesPerRegister = 4;
+// The most lets 1024 threads have 65,536 registers together.
+constexpr uint32_t kFewestRegisters = 16, kMostRegisters = 64, kNamesPerRegister = 4;
 
 class ResourceFinder {
  public:
