@@ -28,6 +28,11 @@ class Mapping {
   ~Mapping() { reset(); }
 
   void reset();
+  // Gives the range up without unmapping it: whoever takes it over unmaps it.
+  void* release() {
+    sizeBytes_ = 0;
+    return std::exchange(address_, nullptr);
+  }
   std::byte* data() const { return static_cast<std::byte*>(address_); }
   size_t sizeBytes() const { return sizeBytes_; }
   bool valid() const { return address_ != nullptr; }

@@ -41,9 +41,9 @@ struct Row;
     static constexpr uint16_t kNumber = number;                                                     \
     static constexpr Mode kMode = Mode::mode;                                                       \
     static constexpr const char* kName = #vendor;                                                   \
-    using Function = decltype(::vendor);                                                            \
+    using VendorFunction = decltype(::vendor);                                                            \
     using Roles = std::tuple<__VA_ARGS__>;                                                          \
-    static_assert(std::tuple_size_v<Roles> == Signature<Function>::kArity, "one role an argument"); \
+    static_assert(std::tuple_size_v<Roles> == Signature<VendorFunction>::kArity, "one role an argument"); \
   };
 #define MESSAGE(number, name, mode)             \
   template <>                                   \

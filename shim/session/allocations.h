@@ -28,7 +28,7 @@ struct Allocation {
   uint64_t host = 0;       // where the program sees it; 0: not at all
   bool shared = false;     // host and device side are the same memory
   bool pooled = false;     // of cuMemAllocAsync
-  std::shared_ptr<Coherence> coherence;  // where the carrier shares no memory
+  std::shared_ptr<Coherence> coherence = nullptr;  // where the carrier shares no memory
 
   bool hostVisible() const { return host != 0; }
 };

@@ -111,6 +111,13 @@ void handle(Session& session, const transport::Event& event) {
       writeOutput(output.fd, bytes.subspan(sizeof output));
       return;
     }
+    case EventKind::ContextFailed: {
+      protocol::events::ContextFailed failed;
+      if (bytes.size() != sizeof failed) return;
+      std::memcpy(&failed, bytes.data(), sizeof failed);
+      if (Context* context = session.contexts.find(failed.context)) context->failed.store(true, std::memory_order_release);
+      return;
+    }
     case EventKind::LogLine:
       log::warning(std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
       return;
@@ -158,6 +165,8 @@ uint64_t registerHostFunction(CUhostFn function, void* argument) {
 uint64_t registerStreamCallback(CUstreamCallback callback, CUstream stream, void* argument) {
   return registerFunction([=] { callback(stream, CUDA_SUCCESS, argument); });
 }
+
+uint64_t registerInternalFunction(std::function<void()> function) { return registerFunction(std::move(function)); }
 
 void forgetHostFunction(uint64_t token) {
   std::lock_guard lock(state().mutex);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 
 #include "protocol/abi/cuda.h"
 
@@ -20,6 +21,8 @@ void settleEvents(Session& session);
 // Remembers a function of the program under a token, to be run when the stream reaches it.
 uint64_t registerHostFunction(CUhostFn function, void* argument);
 uint64_t registerStreamCallback(CUstreamCallback callback, CUstream stream, void* argument);
+// Work of our own that has to happen when the stream reaches it.
+uint64_t registerInternalFunction(std::function<void()> function);
 void forgetHostFunction(uint64_t token);
 
 // True on the thread that runs host functions: CUDA forbids calls of its API there.

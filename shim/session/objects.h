@@ -42,6 +42,7 @@ struct Context {
   uint64_t id = 0;
   std::atomic<bool> alive{true};
   std::atomic<int> sticky{CUDA_SUCCESS};  // once an asynchronous failure has surfaced, every call answers it
+  std::atomic<bool> failed{false};         // the executor keeps a failure: nothing is over until a wait has asked for it
   Newest posted;                           // last record of this context
   Newest synchronized;                     // all up to here are known to be done
   Stream* legacy = nullptr;

@@ -99,7 +99,10 @@ Answer call(const Submission& submission, uint16_t call, Bytes arguments, Mutabl
   const transport::Reply reply = submission.session->channel().call(call, submission.thread->id(), arguments, payload);
   if (reply.lost) return {kSessionLost, 0};
   settleEvents(*submission.session);
-  return {note(submission, static_cast<CUresult>(reply.status)), reply.payloadBytes};
+  const auto status = static_cast<CUresult>(reply.status);
+  // Only a failure that stays makes every later call fail; any other has been told now.
+  if (submission.context && status != CUDA_SUCCESS) submission.context->failed.store(false, std::memory_order_release);
+  return {note(submission, status), reply.payloadBytes};
 }
 
 }  // namespace vgpu::shim

@@ -1,0 +1,31 @@
+// Host memory that the carrier does not share (registered memory always; pinned and managed memory on byte streams) exists
+// twice. The two copies are made equal at CUDA's synchronisation points: what the program changed goes to the device before
+// each launch, what the device changed comes back when a wait has ended. Changes are found by comparing with a twin: the
+// last bytes on which both sides agreed. (Write-protection would make system calls into the memory fail.) Any thread.
+#pragma once
+
+#include <memory>
+
+#include "shim/session/submit.h"
+
+namespace vgpu::shim {
+
+struct Coherence;
+
+// Starts keeping the allocation's two sides equal.
+std::shared_ptr<Coherence> makeCoherence(const Allocation& allocation);
+void dropCoherence(const Allocation& allocation);
+
+// Sends what the program changed. Called before anything that lets the device read. Free when there is no such memory.
+CUresult pushToDevice(const Submission& submission);
+// The same for one range of one allocation, named by its host address.
+CUresult pushRange(const Submission& submission, const Allocation& allocation, uint64_t host, uint64_t sizeBytes);
+// A copy into the allocation was enqueued: the next wait has to look.
+void deviceWillWrite(const Allocation& allocation);
+// Fetches what the device changed. Called when a wait has ended.
+void pullFromDevice(const Submission& submission);
+
+// Gives a page-locked or managed block back, its memory included.
+CUresult freeHostVisible(const Submission& submission, const Allocation& allocation);
+
+}  // namespace vgpu::shim

@@ -1,0 +1,259 @@
+// Modules and libraries: loading, globals, enumeration, linking.
+#include "shim/cuda/capture.h"
+#include "shim/cuda/exported.h"
+#include "shim/cuda/forward.h"
+#include "shim/cuda/function.h"
+#include "shim/cuda/image.h"
+
+namespace vgpu::shim {
+namespace {
+
+// Sends the image and the message that loads it; the logs come back with the reply.
+template <class Message>
+CUresult load(const Submission& submission, uint16_t number, Message message, Bytes image, JitRequest& jit) {
+  if (const CUresult status = sendImage(submission, image, message.blob); status != CUDA_SUCCESS) return status;
+  message.hasOptions = 1;
+  message.options = jit.wire;
+  std::vector<std::byte> reply(sizeof(protocol::messages::LoadReply) + jit.logBytes());
+  const Answer answer = call(submission, number, asBytes(message), reply);
+  protocol::messages::LoadReply lengths{};
+  if (answer.payloadBytes >= sizeof lengths) {
+    std::memcpy(&lengths, reply.data(), sizeof lengths);
+    jit.deliver(Bytes(reply).first(answer.payloadBytes).subspan(sizeof lengths), lengths.errorLogBytes, lengths.infoLogBytes);
+  } else {
+    jit.deliver({}, 0, 0);
+  }
+  return answer.status;
+}
+
+CUresult loadModule(CUmodule* out, Bytes image, unsigned count, CUjit_option* options, void** values) {
+  Submission submission;
+  if (const CUresult status = enterContext(submission); status != CUDA_SUCCESS) return status;
+  if (!out) return CUDA_ERROR_INVALID_VALUE;
+  JitRequest jit;
+  if (const CUresult status = jit.read(count, options, values); status != CUDA_SUCCESS) return status;
+  auto* module = new Module;
+  module->context = submission.context;
+  module->handle = submission.session->modules.insert(module);
+  protocol::messages::ModuleLoad message{};
+  message.module = module->handle.bits();
+  const CUresult status = load(submission, protocol::call::ModuleLoad, message, image, jit);
+  if (status != CUDA_SUCCESS) {
+    delete submission.session->modules.remove(module->handle);
+    return status;
+  }
+  *out = reinterpret_cast<CUmodule>(module->handle.bits());
+  return CUDA_SUCCESS;
+}
+
+CUresult loadLibrary(CUlibrary* out, Bytes image, unsigned count, CUjit_option* options, void** values, unsigned libraryCount,
+                     CUlibraryOption* libraryOptions, void** libraryValues) {
+  Submission submission;
+  if (const CUresult status = enterSession(submission); status != CUDA_SUCCESS) return status;
+  if (!out) return CUDA_ERROR_INVALID_VALUE;
+  JitRequest jit;
+  if (const CUresult status = jit.read(count, options, values); status != CUDA_SUCCESS) return status;
+  protocol::messages::LibraryLoad message{};
+  for (unsigned i = 0; i < libraryCount; ++i) {
+    if (libraryOptions[i] == CU_LIBRARY_BINARY_IS_PRESERVED) message.preserveBinary = libraryValues[i] != nullptr;
+  }
+  auto* library = new Library;
+  library->handle = submission.session->libraries.insert(library);
+  message.library = library->handle.bits();
+  const CUresult status = load(submission, protocol::call::LibraryLoad, message, image, jit);
+  if (status != CUDA_SUCCESS) {
+    delete submission.session->libraries.remove(library->handle);
+    return status;
+  }
+  *out = reinterpret_cast<CUlibrary>(library->handle.bits());
+  return CUDA_SUCCESS;
+}
+
+// A global that the program has asked for becomes an allocation: it may be copied to and from.
+void enterGlobal(Session& session, Context* context, std::mutex& mutex, std::vector<uint64_t>& globals, CUdeviceptr address, size_t sizeBytes, bool managed) {
+  std::lock_guard lock(mutex);
+  if (session.allocations().find(address)) return;
+  session.allocations().insert({.address = address, .sizeBytes = sizeBytes, .kind = managed ? MemoryKind::Managed : MemoryKind::Global,
+                                .context = context, .host = managed ? address : 0, .shared = managed});
+  globals.push_back(address);
+}
+
+void forgetGlobals(Session& session, const std::vector<uint64_t>& globals) {
+  for (const uint64_t address : globals) session.allocations().remove(address);
+}
+
+template <uint16_t number, class Owner, class Value>
+CUresult getGlobal(Owner* owner, Context* context, CUdeviceptr* address, size_t* sizeBytes, Value value, const char* name) {
+  if (!address && !sizeBytes) return CUDA_ERROR_INVALID_VALUE;
+  CUdeviceptr where = 0;
+  size_t size = 0;
+  const CUresult status = Forward<number>::call(&where, &size, value, name);
+  if (status != CUDA_SUCCESS) return status;
+  if (size) enterGlobal(*Session::get(), context, owner->mutex, owner->globals, where, size, false);
+  if (address) *address = where;
+  if (sizeBytes) *sizeBytes = size;
+  return CUDA_SUCCESS;
+}
+
+// The functions of a module or kernels of a library, by name, in the driver's order.
+CUresult functionNames(const Submission& submission, uint64_t owner, size_t wanted, std::vector<std::string>& names) {
+  std::vector<std::byte> reply(64 * 1024);
+  while (names.size() < wanted) {
+    const protocol::messages::FunctionNames message{owner, static_cast<uint32_t>(names.size()), 0};
+    const Answer answer = call(submission, protocol::call::FunctionNames, asBytes(message), reply);
+    if (answer.status != CUDA_SUCCESS) return answer.status;
+    protocol::messages::FunctionNamesReply part;
+    if (answer.payloadBytes < sizeof part) return CUDA_ERROR_UNKNOWN;
+    std::memcpy(&part, reply.data(), sizeof part);
+    const auto* text = reinterpret_cast<const char*>(reply.data() + sizeof part);
+    const auto* end = text + std::min<size_t>(part.usedBytes, answer.payloadBytes - sizeof part);
+    if (part.count == 0) return CUDA_SUCCESS;
+    for (uint32_t i = 0; i < part.count && text < end; ++i) {
+      names.emplace_back(text, ::strnlen(text, static_cast<size_t>(end - text)));
+      text += names.back().size() + 1;
+    }
+  }
+  return CUDA_SUCCESS;
+}
+
+}  // namespace
+}  // namespace vgpu::shim
+
+using namespace vgpu::shim;
+namespace call_number = vgpu::protocol::call;
+
+VGPU_EXPORT CUresult cuModuleLoadDataEx(CUmodule* out, const void* image, unsigned count, CUjit_option* options, void** values) {
+  return image ? loadModule(out, imageBytes(image), count, options, values) : CUDA_ERROR_INVALID_VALUE;
+}
+VGPU_EXPORT CUresult cuModuleLoadData(CUmodule* out, const void* image) { return cuModuleLoadDataEx(out, image, 0, nullptr, nullptr); }
+VGPU_EXPORT CUresult cuModuleLoadFatBinary(CUmodule* out, const void* image) { return cuModuleLoadDataEx(out, image, 0, nullptr, nullptr); }
+
+VGPU_EXPORT CUresult cuModuleLoad(CUmodule* out, const char* path) {
+  std::vector<std::byte> bytes;
+  if (const CUresult status = readFile(path, bytes); status != CUDA_SUCCESS) return status;
+  return loadModule(out, bytes, 0, nullptr, nullptr);
+}
+
+VGPU_EXPORT CUresult cuModuleUnload(CUmodule value) {
+  Submission submission;
+  if (const CUresult status = enterContext(submission); status != CUDA_SUCCESS) return status;
+  Module* module = submission.session->modules.find(value);
+  if (!module) return CUDA_ERROR_INVALID_HANDLE;
+  if (const CUresult status = refuseWhileCapturing(submission); status != CUDA_SUCCESS) return status;
+  const CUresult status = Forward<call_number::cuModuleUnload>::call(value);
+  if (status != CUDA_SUCCESS) return status;
+  std::lock_guard lock(module->mutex);
+  forgetGlobals(*submission.session, module->globals);
+  for (auto& [name, function] : module->functions) submission.session->functions.remove(function->handle);
+  return CUDA_SUCCESS;
+}
+
+// All code is compiled when it is first launched.
+VGPU_EXPORT CUresult cuModuleGetLoadingMode(CUmoduleLoadingMode* mode) {
+  if (!mode) return CUDA_ERROR_INVALID_VALUE;
+  *mode = CU_MODULE_LAZY_LOADING;
+  return CUDA_SUCCESS;
+}
+
+VGPU_EXPORT CUresult cuModuleGetGlobal_v2(CUdeviceptr* address, size_t* sizeBytes, CUmodule value, const char* name) {
+  Session* session = Session::get();
+  if (!session) return CUDA_ERROR_NOT_INITIALIZED;
+  Module* module = session->modules.find(value);
+  if (!module) return CUDA_ERROR_INVALID_HANDLE;
+  return getGlobal<call_number::cuModuleGetGlobal_v2>(module, module->context, address, sizeBytes, value, name);
+}
+
+VGPU_EXPORT CUresult cuModuleEnumerateFunctions(CUfunction* functions, unsigned count, CUmodule value) {
+  Submission submission;
+  if (const CUresult status = enterContext(submission); status != CUDA_SUCCESS) return status;
+  Module* module = submission.session->modules.find(value);
+  if (!module) return CUDA_ERROR_INVALID_HANDLE;
+  if (!functions || count == 0) return CUDA_ERROR_INVALID_VALUE;
+  std::vector<std::string> names;
+  if (const CUresult status = functionNames(submission, module->handle.bits(), count, names); status != CUDA_SUCCESS) return status;
+  for (unsigned i = 0; i < count && i < names.size(); ++i) {
+    Function* function;
+    if (const CUresult status = getFunction(submission, *module, names[i].c_str(), function); status != CUDA_SUCCESS) return status;
+    functions[i] = functionHandle(*function);
+  }
+  return CUDA_SUCCESS;
+}
+
+VGPU_EXPORT CUresult cuLibraryLoadData(CUlibrary* out, const void* code, CUjit_option* options, void** values, unsigned count,
+                                       CUlibraryOption* libraryOptions, void** libraryValues, unsigned libraryCount) {
+  if (!code) return CUDA_ERROR_INVALID_VALUE;
+  return loadLibrary(out, imageBytes(code), count, options, values, libraryCount, libraryOptions, libraryValues);
+}
+
+VGPU_EXPORT CUresult cuLibraryLoadFromFile(CUlibrary* out, const char* path, CUjit_option* options, void** values, unsigned count,
+                                           CUlibraryOption* libraryOptions, void** libraryValues, unsigned libraryCount) {
+  std::vector<std::byte> bytes;
+  if (const CUresult status = readFile(path, bytes); status != CUDA_SUCCESS) return status;
+  return loadLibrary(out, bytes, count, options, values, libraryCount, libraryOptions, libraryValues);
+}
+
+VGPU_EXPORT CUresult cuLibraryUnload(CUlibrary value) {
+  Submission submission;
+  if (const CUresult status = enterSession(submission); status != CUDA_SUCCESS) return status;
+  Library* library = submission.session->libraries.find(value);
+  if (!library) return CUDA_ERROR_INVALID_HANDLE;
+  const CUresult status = Forward<call_number::cuLibraryUnload>::call(value);
+  if (status != CUDA_SUCCESS) return status;
+  std::lock_guard lock(library->mutex);
+  forgetGlobals(*submission.session, library->globals);
+  for (auto& [name, kernel] : library->kernels) {
+    submission.session->kernels.remove(kernel->handle);
+    for (auto& [context, function] : kernel->perContext) submission.session->functions.remove(function->handle);
+  }
+  return CUDA_SUCCESS;
+}
+
+VGPU_EXPORT CUresult cuLibraryGetModule(CUmodule* out, CUlibrary value) {
+  Submission submission;
+  if (const CUresult status = enterContext(submission); status != CUDA_SUCCESS) return status;
+  Library* library = submission.session->libraries.find(value);
+  if (!library) return CUDA_ERROR_INVALID_HANDLE;
+  if (!out) return CUDA_ERROR_INVALID_VALUE;
+  auto* module = new Module;
+  module->context = submission.context;
+  module->handle = submission.session->modules.insert(module);
+  const CUresult status = callMessage<call_number::LibraryGetModule>(submission, {library->handle.bits(), module->handle.bits()});
+  if (status != CUDA_SUCCESS) {
+    delete submission.session->modules.remove(module->handle);
+    return status;
+  }
+  *out = reinterpret_cast<CUmodule>(module->handle.bits());
+  return CUDA_SUCCESS;
+}
+
+VGPU_EXPORT CUresult cuLibraryGetGlobal(CUdeviceptr* address, size_t* sizeBytes, CUlibrary value, const char* name) {
+  Session* session = Session::get();
+  if (!session) return CUDA_ERROR_NOT_INITIALIZED;
+  Library* library = session->libraries.find(value);
+  if (!library) return CUDA_ERROR_INVALID_HANDLE;
+  return getGlobal<call_number::cuLibraryGetGlobal>(library, thisThread().current(), address, sizeBytes, value, name);
+}
+
+VGPU_EXPORT CUresult cuLibraryGetManaged(CUdeviceptr* address, size_t* sizeBytes, CUlibrary value, const char* name) {
+  Session* session = Session::get();
+  if (!session) return CUDA_ERROR_NOT_INITIALIZED;
+  Library* library = session->libraries.find(value);
+  if (!library) return CUDA_ERROR_INVALID_HANDLE;
+  return getGlobal<call_number::cuLibraryGetManaged>(library, thisThread().current(), address, sizeBytes, value, name);
+}
+
+VGPU_EXPORT CUresult cuLibraryEnumerateKernels(CUkernel* kernels, unsigned count, CUlibrary value) {
+  Submission submission;
+  if (const CUresult status = enterSession(submission); status != CUDA_SUCCESS) return status;
+  Library* library = submission.session->libraries.find(value);
+  if (!library) return CUDA_ERROR_INVALID_HANDLE;
+  if (!kernels || count == 0) return CUDA_ERROR_INVALID_VALUE;
+  std::vector<std::string> names;
+  if (const CUresult status = functionNames(submission, library->handle.bits(), count, names); status != CUDA_SUCCESS) return status;
+  for (unsigned i = 0; i < count && i < names.size(); ++i) {
+    Function* kernel;
+    if (const CUresult status = getKernel(submission, *library, names[i].c_str(), kernel); status != CUDA_SUCCESS) return status;
+    kernels[i] = kernelHandle(*kernel);
+  }
+  return CUDA_SUCCESS;
+}
