@@ -112,9 +112,13 @@ class ChannelTest : public testing::TestWithParam<Kind> {
       }
     });
   }
-  void TearDown() override {
+  // After this nothing of the test's is used by the serving thread any more.
+  void endSession() {
     guest_.reset();
     if (server_.joinable()) server_.join();
+  }
+  void TearDown() override {
+    endSession();
     host_.reset();
   }
 

@@ -83,6 +83,7 @@ TEST_P(ChannelTest, ALargePayloadComesThroughASlot) {
     EXPECT_TRUE(std::equal(large.begin(), large.end(), out.begin()));
     EXPECT_EQ(guest_->call(2, 0, bytesFrom("y"), out).payloadBytes, 0u);
   }
+  endSession();
 }
 
 TEST_P(ChannelTest, SmallDataTravelsWithTheRecordAndLargeDataInASlot) {
@@ -121,6 +122,7 @@ TEST_P(ChannelTest, UploadsGoOnAsSlotsComeBack) {
   for (unsigned i = 0; i < 200; ++i)
     last = guest_->postWithData(static_cast<uint16_t>(i), 0, {}, pattern(64 * 1024, i));
   EXPECT_EQ(guest_->waitRetired(7, last), Wait::Ready);
+  endSession();
   EXPECT_EQ(right, 200u);
 }
 
@@ -191,8 +193,7 @@ TEST_P(ChannelTest, ManyThreadsPostCallAndCopyAtTheSameTime) {
   const std::vector<std::byte> data = pattern(50'000, 1);
   std::vector<std::thread> threads;
   for (int t = 0; t < kThreads; ++t) {
-    threads.emplace_back([&] {
-      const uint16_t id = *guest_->attachThread();
+    threads.emplace_back([&, id = *guest_->attachThread()] {
       uint64_t last = 0;
       std::vector<std::byte> out(30'000);
       for (uint32_t i = 0; i < kRounds; ++i) {
