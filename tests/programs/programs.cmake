@@ -3,7 +3,7 @@ set(VGPU_PROGRAMS vector_add reduction matmul_tiled streams_events constant_symb
     textures pinned registered managed device_printf cub_radix_sort thrust_pipeline cooperative_groups
     errors capture_allocate big_allocation progress host_functions occupancy driver_api launch_forms async_alloc
     peer_copies_2d_3d crash endless_kernel steady fork_child after_static_destructors libraries algorithms
-    device_features numeric_types)
+    device_features numeric_types demo)
 
 # What clang's CUDA front end cannot compile, with the reason.
 set(VGPU_PROGRAMS_NOT_FOR_CLANG
