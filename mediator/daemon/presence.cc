@@ -46,7 +46,9 @@ void Presence::hold(UniqueFd pidfd) {
     holders_.erase(fd);
     changed_();
   });
-  if (watched) holders_.emplace(fd, std::move(pidfd));
+  if (!watched) return;
+  holders_.emplace(fd, std::move(pidfd));
+  changed_();
 }
 
 void Presence::stop() {

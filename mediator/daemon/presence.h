@@ -16,7 +16,7 @@ namespace vgpu::daemon {
 
 class Presence {
  public:
-  // `changed` is called when a process that was counted has ended.
+  // `changed` is called when the number of holders has changed.
   Presence(EventLoop& loop, std::function<void()> changed) : loop_(loop), changed_(std::move(changed)) {}
   ~Presence() { stop(); }
 
