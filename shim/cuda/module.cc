@@ -1,5 +1,11 @@
 // Modules and libraries: loading, globals, enumeration, linking.
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <set>
+
 #include "shim/cuda/capture.h"
+#include "shim/cuda/coherence.h"
 #include "shim/cuda/exported.h"
 #include "shim/cuda/forward.h"
 #include "shim/cuda/function.h"
@@ -69,13 +75,42 @@ CUresult loadLibrary(CUlibrary* out, Bytes image, unsigned count, CUjit_option* 
   return CUDA_SUCCESS;
 }
 
+// A managed variable lies where the driver put it, and the program's host code uses that very address: the guest backs the
+// pages with memory of its own, kept equal with the executor's.
+bool takePages(uint64_t address, uint64_t sizeBytes) {
+  static auto* mutex = new std::mutex;
+  static auto* taken = new std::set<uint64_t>;
+  const auto page = static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
+  std::lock_guard lock(*mutex);
+  for (uint64_t at = address & ~(page - 1); at < address + sizeBytes; at += page) {
+    if (taken->contains(at)) continue;
+    constexpr int kFlags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE;
+    auto* place = reinterpret_cast<void*>(at);
+    const bool inSession = Session::get()->addresses().contains(at);  // reserved by us: replaced, not taken from anybody
+    const int flags = inSession ? (kFlags & ~MAP_FIXED_NOREPLACE) | MAP_FIXED : kFlags;
+    if (::mmap(place, page, PROT_READ | PROT_WRITE, flags, -1, 0) != place) return false;
+    taken->insert(at);
+  }
+  return true;
+}
+
+void fetchInitialValue() {
+  Submission submission;
+  if (enterSession(submission) == CUDA_SUCCESS) pullFromDevice(submission);
+}
+
 // A global that the program has asked for becomes an allocation: it may be copied to and from.
-void enterGlobal(Session& session, Context* context, std::mutex& mutex, std::vector<uint64_t>& globals, CUdeviceptr address, size_t sizeBytes, bool managed) {
+CUresult enterGlobal(Session& session, std::mutex& mutex, std::vector<uint64_t>& globals, Allocation global) {
   std::lock_guard lock(mutex);
-  if (session.allocations().find(address)) return;
-  session.allocations().insert({.address = address, .sizeBytes = sizeBytes, .kind = managed ? MemoryKind::Managed : MemoryKind::Global,
-                                .context = context, .host = managed ? address : 0, .shared = managed});
-  globals.push_back(address);
+  if (session.allocations().find(global.address)) return CUDA_SUCCESS;
+  if (global.kind == MemoryKind::Managed) {
+    if (!takePages(global.address, global.sizeBytes)) return CUDA_ERROR_OUT_OF_MEMORY;
+    global.coherence = makeCoherence(global);
+    deviceWillWrite(global);  // its initial value comes from the module
+  }
+  session.allocations().insert(global);
+  globals.push_back(global.address);
+  return CUDA_SUCCESS;
 }
 
 void forgetGlobals(Session& session, const std::vector<uint64_t>& globals) {
@@ -83,13 +118,19 @@ void forgetGlobals(Session& session, const std::vector<uint64_t>& globals) {
 }
 
 template <uint16_t number, class Owner, class Value>
-CUresult getGlobal(Owner* owner, Context* context, CUdeviceptr* address, size_t* sizeBytes, Value value, const char* name) {
+CUresult getGlobal(Owner* owner, Context* context, MemoryKind kind, CUdeviceptr* address, size_t* sizeBytes, Value value, const char* name) {
   if (!address && !sizeBytes) return CUDA_ERROR_INVALID_VALUE;
   CUdeviceptr where = 0;
   size_t size = 0;
   const CUresult status = Forward<number>::call(&where, &size, value, name);
   if (status != CUDA_SUCCESS) return status;
-  if (size) enterGlobal(*Session::get(), context, owner->mutex, owner->globals, where, size, false);
+  if (size) {
+    const bool managed = kind == MemoryKind::Managed;
+    const CUresult entered = enterGlobal(*Session::get(), owner->mutex, owner->globals,
+                                         {.address = where, .sizeBytes = size, .kind = kind, .context = context, .host = managed ? where : 0});
+    if (entered != CUDA_SUCCESS) return entered;
+    if (managed) fetchInitialValue();
+  }
   if (address) *address = where;
   if (sizeBytes) *sizeBytes = size;
   return CUDA_SUCCESS;
@@ -160,7 +201,7 @@ VGPU_EXPORT CUresult cuModuleGetGlobal_v2(CUdeviceptr* address, size_t* sizeByte
   if (!session) return CUDA_ERROR_NOT_INITIALIZED;
   Module* module = session->modules.find(value);
   if (!module) return CUDA_ERROR_INVALID_HANDLE;
-  return getGlobal<call_number::cuModuleGetGlobal_v2>(module, module->context, address, sizeBytes, value, name);
+  return getGlobal<call_number::cuModuleGetGlobal_v2>(module, module->context, MemoryKind::Global, address, sizeBytes, value, name);
 }
 
 VGPU_EXPORT CUresult cuModuleEnumerateFunctions(CUfunction* functions, unsigned count, CUmodule value) {
@@ -231,7 +272,7 @@ VGPU_EXPORT CUresult cuLibraryGetGlobal(CUdeviceptr* address, size_t* sizeBytes,
   if (!session) return CUDA_ERROR_NOT_INITIALIZED;
   Library* library = session->libraries.find(value);
   if (!library) return CUDA_ERROR_INVALID_HANDLE;
-  return getGlobal<call_number::cuLibraryGetGlobal>(library, thisThread().current(), address, sizeBytes, value, name);
+  return getGlobal<call_number::cuLibraryGetGlobal>(library, thisThread().current(), MemoryKind::Global, address, sizeBytes, value, name);
 }
 
 VGPU_EXPORT CUresult cuLibraryGetManaged(CUdeviceptr* address, size_t* sizeBytes, CUlibrary value, const char* name) {
@@ -239,7 +280,7 @@ VGPU_EXPORT CUresult cuLibraryGetManaged(CUdeviceptr* address, size_t* sizeBytes
   if (!session) return CUDA_ERROR_NOT_INITIALIZED;
   Library* library = session->libraries.find(value);
   if (!library) return CUDA_ERROR_INVALID_HANDLE;
-  return getGlobal<call_number::cuLibraryGetManaged>(library, thisThread().current(), address, sizeBytes, value, name);
+  return getGlobal<call_number::cuLibraryGetManaged>(library, thisThread().current(), MemoryKind::Managed, address, sizeBytes, value, name);
 }
 
 VGPU_EXPORT CUresult cuLibraryEnumerateKernels(CUkernel* kernels, unsigned count, CUlibrary value) {
