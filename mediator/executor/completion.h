@@ -27,7 +27,7 @@ struct Completion {
   uint64_t sequence = 0;
   uint64_t token = 0;
   StagingBlock* staging = nullptr;
-  transport::ReplyTo to;
+  transport::ReplyTo to = {};
   ContextObject* context = nullptr;
 };
 

@@ -10,6 +10,7 @@
 
 #include "base/result.h"
 #include "protocol/calls/calls.h"
+#include "protocol/marshal/limits.h"
 
 namespace vgpu::executor {
 

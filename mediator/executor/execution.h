@@ -142,6 +142,10 @@ class Execution {
   }
   // The same for an operation that must also wait for `ready`.
   bool beginWhen(StreamObject& stream, Submission& s, std::function<bool()> ready);
+  // Whether begin() would say yes to an operation that arrives now.
+  bool mayBegin(StreamObject& stream) { return queues.admits(stream.queue) && makeRoom(stream); }
+  // Holds the record in its stream; it is dispatched again when it may start, after `starts` was called.
+  void holdBack(StreamObject& stream, Submission& s, std::function<bool()> ready, std::function<void()> starts);
   void markBusy(StreamObject& stream);
   // Whether all work that the stream follows is over. Never says so of a capturing stream.
   bool isIdle(StreamObject& stream);

@@ -7,8 +7,10 @@
 
 namespace vgpu::executor {
 
+using protocol::Decoder;
+
 #define MESSAGE(number, name, mode) \
-  void handle##name(Execution& execution, Submission& s, const protocol::messages::name& message, protocol::Decoder& rest);
+  void handle##name(Execution& execution, Submission& s, const protocol::messages::name& message, Decoder& rest);
 #include "protocol/calls/table.inc"
 
 // What every row is entered by: decodes, then calls its handler.

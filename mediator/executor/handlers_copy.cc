@@ -86,7 +86,7 @@ bool fitsStaging(Execution& execution, const Submission& s) {
 
 }  // namespace
 
-void handleCopyUpload(Execution& execution, Submission& s, const protocol::messages::CopyUpload& message, protocol::Decoder&) {
+void handleCopyUpload(Execution& execution, Submission& s, const protocol::messages::CopyUpload& message, Decoder&) {
   CUresult status = CUDA_SUCCESS;
   StreamObject* stream = execution.stream(s, message.stream, status);
   if (!stream) return execution.lied() ? void() : execution.posted(s, status);
@@ -125,7 +125,7 @@ void refuseDownload(Execution& execution, Submission& s, CUresult status) {
 
 }  // namespace
 
-void handleCopyDownload(Execution& execution, Submission& s, const protocol::messages::CopyDownload& message, protocol::Decoder&) {
+void handleCopyDownload(Execution& execution, Submission& s, const protocol::messages::CopyDownload& message, Decoder&) {
   if (s.to.slot == transport::kNoSlot || message.sizeBytes > s.to.slotBytes) return execution.lie(s, "wants more than its slot holds");
   CUresult status = CUDA_SUCCESS;
   StreamObject* stream = execution.stream(s, message.stream, status);
@@ -228,7 +228,7 @@ uint64_t boxBytes(const protocol::messages::CopyBox& box) { return product(produ
 
 }  // namespace
 
-void handleCopyBox(Execution& execution, Submission& s, const protocol::messages::CopyBox& message, protocol::Decoder&) {
+void handleCopyBox(Execution& execution, Submission& s, const protocol::messages::CopyBox& message, Decoder&) {
   CUresult status = CUDA_SUCCESS;
   StreamObject* stream = execution.stream(s, message.stream, status);
   if (!stream) return execution.lied() ? void() : execution.conclude(s, status);
@@ -252,7 +252,7 @@ void handleCopyBox(Execution& execution, Submission& s, const protocol::messages
   finishUpload(execution, s, *stream, source, copyBox(execution, from, to, message, stream->driver));
 }
 
-void handleCopyBoxDownload(Execution& execution, Submission& s, const protocol::messages::CopyBox& message, protocol::Decoder&) {
+void handleCopyBoxDownload(Execution& execution, Submission& s, const protocol::messages::CopyBox& message, Decoder&) {
   if (s.to.slot == transport::kNoSlot || boxBytes(message) > s.to.slotBytes) return execution.lie(s, "wants more than its slot holds");
   if (message.destination.place != Place::Attached) return execution.lie(s, "has attached rows on the wrong side");
   CUresult status = CUDA_SUCCESS;

@@ -191,35 +191,35 @@ void releaseAt(Execution& execution, Submission& s, uint64_t address, std::initi
 
 }  // namespace
 
-void handleMapDevice(Execution& execution, Submission& s, const protocol::messages::MapDevice& message, protocol::Decoder&) {
+void handleMapDevice(Execution& execution, Submission& s, const protocol::messages::MapDevice& message, Decoder&) {
   const CUresult status = mapDevice(execution, s, message.address, message.sizeBytes, message.device);
   if (!execution.lied()) execution.reply(s, status);
 }
 
-void handleUnmapDevice(Execution& execution, Submission& s, const protocol::messages::UnmapDevice& message, protocol::Decoder&) {
+void handleUnmapDevice(Execution& execution, Submission& s, const protocol::messages::UnmapDevice& message, Decoder&) {
   releaseAt(execution, s, message.address, {MemoryKind::Device, MemoryKind::Managed});
 }
 
-void handleHostAlloc(Execution& execution, Submission& s, const HostAlloc& message, protocol::Decoder&) {
+void handleHostAlloc(Execution& execution, Submission& s, const HostAlloc& message, Decoder&) {
   const CUresult status = placeHost(execution, s, message.address, message.sizeBytes, MemoryKind::Host, message.region);
   if (!execution.lied()) execution.reply(s, status);
 }
 
-void handleManagedAlloc(Execution& execution, Submission& s, const protocol::messages::ManagedAlloc& message, protocol::Decoder&) {
+void handleManagedAlloc(Execution& execution, Submission& s, const protocol::messages::ManagedAlloc& message, Decoder&) {
   const CUresult status = placeHost(execution, s, message.address, message.sizeBytes, MemoryKind::Managed, message.region);
   if (!execution.lied()) execution.reply(s, status);
 }
 
-void handleHostFree(Execution& execution, Submission& s, const protocol::messages::HostFree& message, protocol::Decoder&) {
+void handleHostFree(Execution& execution, Submission& s, const protocol::messages::HostFree& message, Decoder&) {
   releaseAt(execution, s, message.address, {MemoryKind::Host, MemoryKind::Managed});
 }
 
-void handleHostRegister(Execution& execution, Submission& s, const protocol::messages::HostRegister& message, protocol::Decoder&) {
+void handleHostRegister(Execution& execution, Submission& s, const protocol::messages::HostRegister& message, Decoder&) {
   const CUresult status = placeHost(execution, s, message.address, message.sizeBytes, MemoryKind::Shadow, 0);
   if (!execution.lied()) execution.reply(s, status);
 }
 
-void handleHostUnregister(Execution& execution, Submission& s, const protocol::messages::HostUnregister& message, protocol::Decoder&) {
+void handleHostUnregister(Execution& execution, Submission& s, const protocol::messages::HostUnregister& message, Decoder&) {
   releaseAt(execution, s, message.address, {MemoryKind::Shadow});
 }
 
@@ -233,13 +233,13 @@ bool isHostMemory(Execution& execution, uint64_t address, uint64_t sizeBytes) {
 
 }  // namespace
 
-void handleWriteHost(Execution& execution, Submission& s, const protocol::messages::WriteHost& message, protocol::Decoder&) {
+void handleWriteHost(Execution& execution, Submission& s, const protocol::messages::WriteHost& message, Decoder&) {
   if (!isHostMemory(execution, message.address, s.data.size())) return execution.posted(s, CUDA_ERROR_INVALID_VALUE);
   std::memcpy(reinterpret_cast<void*>(message.address), s.data.data(), s.data.size());
   execution.posted(s, CUDA_SUCCESS);
 }
 
-void handleReadHost(Execution& execution, Submission& s, const protocol::messages::ReadHost& message, protocol::Decoder&) {
+void handleReadHost(Execution& execution, Submission& s, const protocol::messages::ReadHost& message, Decoder&) {
   if (s.to.slot == transport::kNoSlot || message.sizeBytes > s.to.slotBytes) return execution.lie(s, "wants more than its slot holds");
   if (!isHostMemory(execution, message.address, message.sizeBytes)) return execution.reply(s, CUDA_ERROR_INVALID_VALUE);
   const auto into = execution.channel.slotMemory(s.to.slot);
@@ -248,7 +248,7 @@ void handleReadHost(Execution& execution, Submission& s, const protocol::message
   execution.channel.completeDownload(s.to, CUDA_SUCCESS, static_cast<uint32_t>(message.sizeBytes));
 }
 
-void handleSetAccess(Execution& execution, Submission& s, const protocol::messages::SetAccess& message, protocol::Decoder&) {
+void handleSetAccess(Execution& execution, Submission& s, const protocol::messages::SetAccess& message, Decoder&) {
   if (!execution.covers(s, message.address, message.sizeBytes) || message.sizeBytes == 0) {
     return execution.reply(s, CUDA_ERROR_INVALID_VALUE);
   }

@@ -31,10 +31,10 @@ void handleEventRecord(Execution& execution, Submission& s, const protocol::mess
     if (marks) execution.channel.retire(message.slot, s.sequence);
     return execution.posted(s, stream ? CUDA_ERROR_INVALID_HANDLE : status);
   }
-  if (!s.replayed && !execution.queues.admits(stream->queue)) {
+  if (!s.replayed && !execution.mayBegin(*stream)) {
     auto held = std::make_shared<bool>(true);
     event->recordHeld = held;
-    return execution.holdWith(*stream, s, [held] { *held = false; });
+    return execution.holdBack(*stream, s, {}, [held] { *held = false; });
   }
   if (!execution.begin(*stream, s)) return;
   const Driver& driver = execution.driver;

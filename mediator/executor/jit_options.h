@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 
 #include "mediator/executor/objects.h"
 #include "protocol/calls/messages.h"

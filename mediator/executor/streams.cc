@@ -88,25 +88,32 @@ void Execution::replay(HeldSubmission& held, bool covered) {
 }
 
 bool Execution::beginSlowly(StreamObject& stream, Submission& s) {
-  if (queues.admits(stream.queue) && makeRoom(stream)) {
+  if (mayBegin(stream)) {
     if (!stream.busy) markBusy(stream);
     ++stream.context->epoch;
     ++stream.sinceCheckpoint;
     return true;
   }
-  return beginWhen(stream, s, {});
+  holdBack(stream, s, {}, {});
+  return false;
 }
 
 bool Execution::beginWhen(StreamObject& stream, Submission& s, std::function<bool()> ready) {
-  if (s.replayed) return begin(stream, s);
-  if (queues.admits(stream.queue) && (!ready || ready()) && makeRoom(stream)) return begin(stream, s);
+  if (s.replayed || (ready() && mayBegin(stream))) return begin(stream, s);
+  holdBack(stream, s, std::move(ready), {});
+  return false;
+}
+
+void Execution::holdBack(StreamObject& stream, Submission& s, std::function<bool()> ready, std::function<void()> starts) {
   auto held = hold(s);
   HeldOperation operation;
   operation.sizeBytes = held->arguments.size() + held->data.size();
-  operation.start = [this, held] { replay(*held, false); };
   operation.ready = [this, &stream, ready = std::move(ready)] { return (!ready || ready()) && makeRoom(stream); };
+  operation.start = [this, held, starts = std::move(starts)] {
+    if (starts) starts();
+    replay(*held, false);
+  };
   queues.hold(stream.queue, std::move(operation));
-  return false;
 }
 
 // Keeps at most kCheckpoints groups of operations of a stream with the driver. False: the oldest is not over yet, and
