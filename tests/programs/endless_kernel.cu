@@ -1,5 +1,8 @@
-// A kernel that never ends, for tests that kill programs: prints `running` and waits for ever.
+// A kernel that never ends, for tests that kill programs: prints `running` and waits for ever. With the argument
+// `fork` a child, which inherits all that is open, lives until standard input is closed.
 #include <cuda_runtime.h>
+
+#include <unistd.h>
 
 #include "tests/support/check.h"
 
@@ -7,11 +10,16 @@ __global__ void endless(volatile int* stop) {
   while (*stop == 0) {}
 }
 
-int main() {
+int main(int count, char**) {
   int* stop;
   CHECK_CUDA(cudaMalloc(&stop, sizeof(int)));
   CHECK_CUDA(cudaMemset(stop, 0, sizeof(int)));
   CHECK_CUDA(cudaDeviceSynchronize());
+  if (count > 1 && fork() == 0) {
+    char byte;
+    while (read(0, &byte, 1) > 0) {}
+    _exit(0);
+  }
   endless<<<1, 1>>>(stop);
   std::puts("running");
   std::fflush(stdout);

@@ -5,12 +5,14 @@ process id, also when a test fails. Nothing outside that folder is written.
 """
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
 import time
+import urllib.request
 
 TOP = pathlib.Path(__file__).resolve().parent.parent.parent
 START_SECONDS = 60
@@ -78,6 +80,17 @@ class Mediator:
 
     def logged(self):
         return (self.folder / "mediator.log").read_text(errors="replace")
+
+    def metrics(self, name):
+        """The samples of one metric: (labels, value) each."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=30) as answer:
+            text = answer.read().decode()
+        found = re.findall(rf"^{name}(?:{{(.*)}})? (\S+)$", text, re.MULTILINE)
+        return [(dict(re.findall(r'(\w+)="([^"]*)"', labels)), float(value)) for labels, value in found]
+
+    def metric(self, name, **labels):
+        """The sum of the samples that carry these labels; 0 when there are none."""
+        return sum(value for has, value in self.metrics(name) if labels.items() <= has.items())
 
     def executors(self):
         """Process ids of its children."""
