@@ -1,5 +1,5 @@
-// The runtime is called from destructors of static objects and from atexit, when it may be unloading: it answers
-// success or cudaErrorCudartUnloading, and the program ends with its own exit code.
+// The runtime is called from destructors of static objects and from atexit, when it may be unloading: it
+// answers success or cudaErrorCudartUnloading, and the program ends with its own exit code.
 #include <cuda_runtime.h>
 
 #include <cstdlib>
@@ -7,7 +7,8 @@
 #include "tests/support/check.h"
 
 static void expectUsable(const char* when, cudaError_t result) {
-  EXPECT(result == cudaSuccess || result == cudaErrorCudartUnloading, "%s: %s", when, cudaGetErrorName(result));
+  EXPECT(result == cudaSuccess || result == cudaErrorCudartUnloading, "%s: %s", when,
+         cudaGetErrorName(result));
 }
 
 struct Holder {

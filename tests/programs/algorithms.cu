@@ -1,4 +1,5 @@
-// What people write in their first month: histogram, transpose, prefix sum, bitonic sort, convolution, game of life.
+// What people write in their first month: histogram, transpose, prefix sum, bitonic sort, convolution, game
+// of life.
 #include <cuda_runtime.h>
 
 #include <algorithm>
@@ -13,7 +14,8 @@ __global__ void histogram(const unsigned char* data, int count, unsigned* bins) 
   __shared__ unsigned local[256];
   local[threadIdx.x] = 0;
   __syncthreads();
-  for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < count; i += gridDim.x * blockDim.x) atomicAdd(&local[data[i]], 1u);
+  for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < count; i += gridDim.x * blockDim.x)
+    atomicAdd(&local[data[i]], 1u);
   __syncthreads();
   atomicAdd(&bins[threadIdx.x], local[threadIdx.x]);
 }
@@ -40,7 +42,8 @@ __global__ void scanBlock(const int* in, int* out) {
   __syncthreads();
   for (int offset = 1; offset < blockDim.x; offset *= 2) {
     const int to = 1 - from;
-    values[to][threadIdx.x] = values[from][threadIdx.x] + (threadIdx.x >= offset ? values[from][threadIdx.x - offset] : 0);
+    values[to][threadIdx.x] =
+        values[from][threadIdx.x] + (threadIdx.x >= offset ? values[from][threadIdx.x - offset] : 0);
     from = to;
     __syncthreads();
   }
@@ -140,7 +143,8 @@ static void scansAndSorts() {
   for (unsigned& key : keys) key = state = state * 1664525u + 1013904223u;
   unsigned* sorted = onDevice(keys);
   bitonicSort<<<4, 256, 256 * sizeof(unsigned)>>>(sorted);
-  for (size_t block = 0; block < 4; ++block) std::sort(keys.begin() + long(block) * 256, keys.begin() + long(block + 1) * 256);
+  for (size_t block = 0; block < 4; ++block)
+    std::sort(keys.begin() + long(block) * 256, keys.begin() + long(block + 1) * 256);
   EXPECT(onHost(sorted, keys.size()) == keys, "the bitonic sort differs");
 }
 
@@ -167,7 +171,8 @@ static void lives() {
   std::vector<unsigned char> board(kSide * kSide);
   for (const int cell : {1, kSide + 2, 2 * kSide, 2 * kSide + 1, 2 * kSide + 2}) board[cell] = 1;  // a glider
   unsigned char *now = onDevice(board), *next = onDevice(board);
-  for (int step = 0; step < 80; ++step, std::swap(now, next)) live<<<dim3(4, 4), dim3(16, 16)>>>(now, next, kSide);
+  for (int step = 0; step < 80; ++step, std::swap(now, next))
+    live<<<dim3(4, 4), dim3(16, 16)>>>(now, next, kSide);
   const auto got = onHost(now, board.size());
   for (int i = 0; i < kSide * kSide; ++i) {  // every four steps it moves by one to the right and one down
     const int x = (i % kSide - 20 + kSide) % kSide, y = (i / kSide - 20 + kSide) % kSide;

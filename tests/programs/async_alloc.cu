@@ -1,4 +1,5 @@
-// Stream-ordered allocation: the default pool, pools of one's own, reuse, trimming, memory freed before it was used up.
+// Stream-ordered allocation: the default pool, pools of one's own, reuse, trimming, memory freed before it
+// was used up.
 #include <cuda_runtime.h>
 
 #include <vector>
@@ -35,7 +36,8 @@ int main() {
   std::vector<int> host(kCount);
   CHECK_CUDA(cudaMemcpyAsync(host.data(), sum, kCount * sizeof(int), cudaMemcpyDeviceToHost, streams[0]));
   CHECK_CUDA(cudaStreamSynchronize(streams[0]));
-  for (int i = 0; i < kCount; ++i) EXPECT(host[i] == wanted, "element %d is %d instead of %d", i, host[i], wanted);
+  for (int i = 0; i < kCount; ++i)
+    EXPECT(host[i] == wanted, "element %d is %d instead of %d", i, host[i], wanted);
 
   // Allocated on one stream, used and freed on another, ordered by an event.
   cudaEvent_t ready;
@@ -49,7 +51,8 @@ int main() {
   CHECK_CUDA(cudaFreeAsync(shared, streams[1]));
   CHECK_CUDA(cudaMemcpyAsync(host.data(), sum, kCount * sizeof(int), cudaMemcpyDeviceToHost, streams[1]));
   CHECK_CUDA(cudaStreamSynchronize(streams[1]));
-  EXPECT(host[0] == wanted + 5 && host[kCount - 1] == wanted + 5, "across streams: %d and %d", host[0], host[kCount - 1]);
+  EXPECT(host[0] == wanted + 5 && host[kCount - 1] == wanted + 5, "across streams: %d and %d", host[0],
+         host[kCount - 1]);
   CHECK_CUDA(cudaFree(sum));  // synchronous free of an asynchronous allocation
 
   cudaMemPoolProps properties{};

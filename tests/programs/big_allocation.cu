@@ -10,7 +10,8 @@ constexpr size_t kBytes = 545'947'648, kWords = kBytes / sizeof(uint32_t);
 
 __global__ void fill(uint32_t* words, size_t count) {
   const size_t step = size_t(gridDim.x) * blockDim.x;
-  for (size_t i = size_t(blockIdx.x) * blockDim.x + threadIdx.x; i < count; i += step) words[i] = uint32_t(i * 2654435761u);
+  for (size_t i = size_t(blockIdx.x) * blockDim.x + threadIdx.x; i < count; i += step)
+    words[i] = uint32_t(i * 2654435761u);
 }
 
 int main() {
@@ -28,7 +29,8 @@ int main() {
   }
   CHECK_CUDA(cudaMemset(device, 0x5a, kBytes));
   CHECK_CUDA(cudaMemcpy(host.data(), device, kBytes, cudaMemcpyDeviceToHost));
-  for (size_t i = 0; i < kWords; ++i) EXPECT(host[i] == 0x5a5a5a5au, "word %zu is %#x after memset", i, host[i]);
+  for (size_t i = 0; i < kWords; ++i)
+    EXPECT(host[i] == 0x5a5a5a5au, "word %zu is %#x after memset", i, host[i]);
   CHECK_CUDA(cudaFree(device));
   return check::ok("big_allocation: %zu bytes", kBytes);
 }

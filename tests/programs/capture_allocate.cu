@@ -56,7 +56,8 @@ int main() {
   // Its own thread may not allocate; that ends the capture.
   CHECK_CUDA(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal));
   expect("thread-local: its own thread allocates", allocate(), cudaErrorStreamCaptureUnsupported);
-  expect("thread-local: end after that", cudaStreamEndCapture(stream, &graph), cudaErrorStreamCaptureInvalidated);
+  expect("thread-local: end after that", cudaStreamEndCapture(stream, &graph),
+         cudaErrorStreamCaptureInvalidated);
   cudaGetLastError();
 
   // A global one forbids it to every thread.

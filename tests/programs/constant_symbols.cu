@@ -1,4 +1,5 @@
-// Constant memory and device symbols: initialised and copied, by value, by offset, by address, of several sizes.
+// Constant memory and device symbols: initialised and copied, by value, by offset, by address, of several
+// sizes.
 #include <cuda_runtime.h>
 
 #include "tests/support/check.h"
@@ -67,7 +68,8 @@ int main() {
     EXPECT(gotFloats[i] == wanted, "coefficient %d gave %g instead of %g", i, gotFloats[i], wanted);
   }
   const int wanted[10] = {3, 1, 4, 9, 4, 50, 6, 41, 'f', 'q'};
-  for (int i = 0; i < 10; ++i) EXPECT(got[i] == wanted[i], "value %d is %d instead of %d", i, got[i], wanted[i]);
+  for (int i = 0; i < 10; ++i)
+    EXPECT(got[i] == wanted[i], "value %d is %d instead of %d", i, got[i], wanted[i]);
   EXPECT(gotDistance == 0.75, "distance is %g instead of 0.75", gotDistance);
   int counted = 0;
   CHECK_CUDA(cudaMemcpyFromSymbol(&counted, counter, sizeof(int)));

@@ -1,4 +1,5 @@
-// Cooperative groups: a barrier over the whole grid at its largest size, tiles, coalesced threads, group reductions.
+// Cooperative groups: a barrier over the whole grid at its largest size, tiles, coalesced threads, group
+// reductions.
 #include <cooperative_groups.h>
 #include <cooperative_groups/reduce.h>
 #include <cuda_runtime.h>
@@ -9,7 +10,8 @@
 
 namespace cg = cooperative_groups;
 
-// Each step reads what the neighbour block wrote in the step before: right only when all blocks met in between.
+// Each step reads what the neighbour block wrote in the step before: right only when all blocks met in
+// between.
 __global__ void steps(int* values, int* other, int count) {
   cg::grid_group grid = cg::this_grid();
   for (int step = 0; step < count; ++step) {
@@ -82,7 +84,8 @@ static void meetsAcrossTheGrid(int workSteps) {
   int *values = nullptr, *other = nullptr;
   void* arguments[] = {&values, &other, &workSteps};
   const cudaError_t tooLarge = cudaLaunchCooperativeKernel(steps, dim3(largest + 1), dim3(kBlock), arguments);
-  EXPECT(tooLarge == cudaErrorCooperativeLaunchTooLarge, "a grid of one block more: %s", cudaGetErrorName(tooLarge));
+  EXPECT(tooLarge == cudaErrorCooperativeLaunchTooLarge, "a grid of one block more: %s",
+         cudaGetErrorName(tooLarge));
   cudaGetLastError();
 }
 
@@ -96,7 +99,8 @@ int main() {
   tiles<<<1, 128>>>(out, leaders);
   CHECK_CUDA(cudaMemcpy(host, out, sizeof(host), cudaMemcpyDeviceToHost));
   CHECK_CUDA(cudaMemcpy(hostLeaders, leaders, sizeof(hostLeaders), cudaMemcpyDeviceToHost));
-  for (int i = 0; i < 16; ++i) EXPECT(host[i] == 64 * i + 28, "tile %d sums to %d instead of %d", i, host[i], 64 * i + 28);
+  for (int i = 0; i < 16; ++i)
+    EXPECT(host[i] == 64 * i + 28, "tile %d sums to %d instead of %d", i, host[i], 64 * i + 28);
   EXPECT(hostLeaders[0] == 8, "%d threads saw thread 13 in their tile instead of 8", hostLeaders[0]);
   EXPECT(hostLeaders[1] == 43, "%d threads in coalesced groups instead of 43", hostLeaders[1]);
 

@@ -1,7 +1,6 @@
-// Kernels that reach where they must not, each in a process of its own: `crash KIND` ends with code 0 when the
-// driver reports the illegal address; `crash` alone runs every kind.
+// Kernels that reach where they must not, each in a process of its own: `crash KIND` ends with code 0 when
+// the driver reports the illegal address; `crash` alone runs every kind.
 #include <cuda_runtime.h>
-
 #include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>

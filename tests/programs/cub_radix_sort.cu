@@ -1,9 +1,8 @@
 // CUB's device-wide algorithms: radix sort of keys and of pairs, scan, reduction, selection, histogram.
 #include <cuda_runtime.h>
 
-#include <cub/cub.cuh>
-
 #include <algorithm>
+#include <cub/cub.cuh>
 #include <numeric>
 #include <vector>
 
@@ -49,7 +48,9 @@ static void sorts(int count) {
   std::iota(places.begin(), places.end(), 0);
   unsigned *in = onDevice(keys), *out = onDevice(keys);
   int *placesIn = onDevice(places), *placesOut = onDevice(places);
-  run([&](void* storage, size_t& bytes) { return cub::DeviceRadixSort::SortKeys(storage, bytes, in, out, count); });
+  run([&](void* storage, size_t& bytes) {
+    return cub::DeviceRadixSort::SortKeys(storage, bytes, in, out, count);
+  });
   std::vector<unsigned> sorted = keys;
   std::sort(sorted.begin(), sorted.end());
   EXPECT(onHost(out, keys.size()) == sorted, "%d keys are not in order", count);
@@ -58,20 +59,25 @@ static void sorts(int count) {
   });
   std::stable_sort(places.begin(), places.end(), [&](int a, int b) { return keys[a] > keys[b]; });
   EXPECT(onHost(placesOut, keys.size()) == places, "%d pairs are not in descending order", count);
-  for (void* memory : {(void*)in, (void*)out, (void*)placesIn, (void*)placesOut}) CHECK_CUDA(cudaFree(memory));
+  for (void* memory : {(void*)in, (void*)out, (void*)placesIn, (void*)placesOut})
+    CHECK_CUDA(cudaFree(memory));
 }
 
 static void scansAndReduces(int count) {
   std::vector<unsigned> values = numbers(size_t(count));
   unsigned *in = onDevice(values), *out = onDevice(values), *sum = onDevice(std::vector<unsigned>(1));
-  run([&](void* storage, size_t& bytes) { return cub::DeviceScan::InclusiveSum(storage, bytes, in, out, count); });
+  run([&](void* storage, size_t& bytes) {
+    return cub::DeviceScan::InclusiveSum(storage, bytes, in, out, count);
+  });
   std::vector<unsigned> scanned(values.size());
   std::partial_sum(values.begin(), values.end(), scanned.begin());
   EXPECT(onHost(out, values.size()) == scanned, "the scan of %d differs", count);
   run([&](void* storage, size_t& bytes) { return cub::DeviceReduce::Sum(storage, bytes, in, sum, count); });
-  EXPECT(onHost(sum, 1)[0] == scanned.back(), "the sum of %d is %u instead of %u", count, onHost(sum, 1)[0], scanned.back());
+  EXPECT(onHost(sum, 1)[0] == scanned.back(), "the sum of %d is %u instead of %u", count, onHost(sum, 1)[0],
+         scanned.back());
   run([&](void* storage, size_t& bytes) { return cub::DeviceReduce::Max(storage, bytes, in, sum, count); });
-  EXPECT(onHost(sum, 1)[0] == *std::max_element(values.begin(), values.end()), "the maximum of %d differs", count);
+  EXPECT(onHost(sum, 1)[0] == *std::max_element(values.begin(), values.end()), "the maximum of %d differs",
+         count);
   for (void* memory : {in, out, sum}) CHECK_CUDA(cudaFree(memory));
 }
 
@@ -83,10 +89,13 @@ static void selectsAndCounts(int count) {
   std::vector<unsigned> values = numbers(size_t(count));
   unsigned *in = onDevice(values), *out = onDevice(values);
   int* selected = onDevice(std::vector<int>(1));
-  run([&](void* storage, size_t& bytes) { return cub::DeviceSelect::If(storage, bytes, in, out, selected, count, IsOdd{}); });
+  run([&](void* storage, size_t& bytes) {
+    return cub::DeviceSelect::If(storage, bytes, in, out, selected, count, IsOdd{});
+  });
   std::vector<unsigned> odd;
   std::copy_if(values.begin(), values.end(), std::back_inserter(odd), IsOdd{});
-  EXPECT(onHost(selected, 1)[0] == int(odd.size()), "%d selected instead of %zu", onHost(selected, 1)[0], odd.size());
+  EXPECT(onHost(selected, 1)[0] == int(odd.size()), "%d selected instead of %zu", onHost(selected, 1)[0],
+         odd.size());
   EXPECT(onHost(out, odd.size()) == odd, "what was selected of %d differs", count);
 
   int* bins = onDevice(std::vector<int>(64));

@@ -25,8 +25,8 @@ __global__ void render(int* steps) {
 int main() {
   cudaDeviceProp properties;
   CHECK_CUDA(cudaGetDeviceProperties(&properties, 0));
-  std::printf("device 0: %s, compute capability %d.%d, %zu MiB\n", properties.name, properties.major, properties.minor,
-              properties.totalGlobalMem >> 20);
+  std::printf("device 0: %s, compute capability %d.%d, %zu MiB\n", properties.name, properties.major,
+              properties.minor, properties.totalGlobalMem >> 20);
   int* device;
   CHECK_CUDA(cudaMalloc(&device, kWidth * kHeight * sizeof(int)));
   const auto begin = std::chrono::steady_clock::now();

@@ -1,5 +1,6 @@
-// What C++ in kernels compiles to: function pointers, virtual functions, recursion, the device heap, local arrays,
-// switches, inline PTX, clocks, byte permutations, atomics of every width, early exits before barriers.
+// What C++ in kernels compiles to: function pointers, virtual functions, recursion, the device heap, local
+// arrays, switches, inline PTX, clocks, byte permutations, atomics of every width, early exits before
+// barriers.
 #include <cuda_runtime.h>
 
 #include <new>
@@ -23,7 +24,8 @@ struct Rectangle : Shape {
 
 __global__ void areas(float* out) {
   const int i = threadIdx.x;
-  Shape* shape = i % 2 ? static_cast<Shape*>(new Square(float(i))) : static_cast<Shape*>(new Rectangle(float(i), 2));
+  Shape* shape =
+      i % 2 ? static_cast<Shape*>(new Square(float(i))) : static_cast<Shape*>(new Rectangle(float(i), 2));
   out[i] = shape->area();
   delete shape;
 }
@@ -62,34 +64,57 @@ __global__ void localArrays(const int* indices, int* out) {
 __global__ void switches(int* out) {
   int value = int(threadIdx.x);
   switch (threadIdx.x % 9) {
-    case 0: value += 10; break;
-    case 1: value *= 3; break;
-    case 2: value -= 7;  // falls through
-    case 3: value ^= 0x55; break;
-    case 4: value = ~value; break;
-    case 5: value <<= 2; break;
-    case 6: return;
-    case 7: value = __brev(unsigned(value)) >> 24; break;
-    default: value = -value;
+    case 0:
+      value += 10;
+      break;
+    case 1:
+      value *= 3;
+      break;
+    case 2:
+      value -= 7;  // falls through
+    case 3:
+      value ^= 0x55;
+      break;
+    case 4:
+      value = ~value;
+      break;
+    case 5:
+      value <<= 2;
+      break;
+    case 6:
+      return;
+    case 7:
+      value = __brev(unsigned(value)) >> 24;
+      break;
+    default:
+      value = -value;
   }
   out[threadIdx.x] = value;
 }
 
 static int switched(int thread, int before) {
   switch (thread % 9) {
-    case 0: return thread + 10;
-    case 1: return thread * 3;
-    case 2: return (thread - 7) ^ 0x55;
-    case 3: return thread ^ 0x55;
-    case 4: return ~thread;
-    case 5: return thread << 2;
-    case 6: return before;
+    case 0:
+      return thread + 10;
+    case 1:
+      return thread * 3;
+    case 2:
+      return (thread - 7) ^ 0x55;
+    case 3:
+      return thread ^ 0x55;
+    case 4:
+      return ~thread;
+    case 5:
+      return thread << 2;
+    case 6:
+      return before;
     case 7: {
       int reversed = 0;
       for (int bit = 0; bit < 8; ++bit) reversed |= ((thread >> bit) & 1) << (7 - bit);
       return reversed;
     }
-    default: return -thread;
+    default:
+      return -thread;
   }
 }
 
@@ -145,11 +170,13 @@ __global__ void barriersCount(int* out) {
 __global__ void bits(const unsigned* in, unsigned* out) {
   const unsigned x = in[threadIdx.x], y = in[threadIdx.x + 1];
   out[threadIdx.x] = __popc(x) + __clz(int(y)) * 100 + __ffs(int(x)) * 10000 + __byte_perm(x, y, 0x5140) +
-                     __umulhi(x, y) + __funnelshift_l(x, y, 7) + __vadd4(x, y) + __dp4a(int(x), int(y), 3) + __usad(x, y, 1);
+                     __umulhi(x, y) + __funnelshift_l(x, y, 7) + __vadd4(x, y) + __dp4a(int(x), int(y), 3) +
+                     __usad(x, y, 1);
 }
 
 static unsigned bitsOnHost(unsigned x, unsigned y) {
-  const unsigned bytes[8] = {x & 255, x >> 8 & 255, x >> 16 & 255, x >> 24, y & 255, y >> 8 & 255, y >> 16 & 255, y >> 24};
+  const unsigned bytes[8] = {x & 255, x >> 8 & 255, x >> 16 & 255, x >> 24,
+                             y & 255, y >> 8 & 255, y >> 16 & 255, y >> 24};
   const unsigned permuted = bytes[0] | bytes[4] << 8 | bytes[1] << 16 | bytes[5] << 24;
   unsigned added = 0;
   int dot = 3;
@@ -157,8 +184,9 @@ static unsigned bitsOnHost(unsigned x, unsigned y) {
     added |= ((bytes[i] + bytes[4 + i]) & 255) << (8 * i);
     dot += int(static_cast<signed char>(bytes[i])) * int(static_cast<signed char>(bytes[4 + i]));
   }
-  return unsigned(__builtin_popcount(x)) + (y ? unsigned(__builtin_clz(y)) : 32) * 100 + unsigned(__builtin_ffs(int(x))) * 10000 +
-         permuted + unsigned((unsigned long long)x * y >> 32) + (y << 7 | x >> 25) + added + unsigned(dot) + (x > y ? x - y : y - x) + 1;
+  return unsigned(__builtin_popcount(x)) + (y ? unsigned(__builtin_clz(y)) : 32) * 100 +
+         unsigned(__builtin_ffs(int(x))) * 10000 + permuted + unsigned((unsigned long long)x * y >> 32) +
+         (y << 7 | x >> 25) + added + unsigned(dot) + (x > y ? x - y : y - x) + 1;
 }
 
 template <typename T>
@@ -191,10 +219,12 @@ static void checksObjects() {
   recurses<<<1, 32>>>(out.device);
   out.fetch();
   const int fibonaccis[15] = {0, 1, 1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 377};
-  for (int i = 0; i < 32; ++i) EXPECT(out.host[i] == fibonaccis[i % 15], "fibonacci %d is %d", i % 15, out.host[i]);
+  for (int i = 0; i < 32; ++i)
+    EXPECT(out.host[i] == fibonaccis[i % 15], "fibonacci %d is %d", i % 15, out.host[i]);
   heap<<<1, 128>>>(out.device);
   out.fetch();
-  for (int i = 0; i < 128; ++i) EXPECT(out.host[i] == 2016 * i, "the heap gave %d instead of %d", out.host[i], 2016 * i);
+  for (int i = 0; i < 128; ++i)
+    EXPECT(out.host[i] == 2016 * i, "the heap gave %d instead of %d", out.host[i], 2016 * i);
 }
 
 static void checksControl() {
@@ -206,17 +236,21 @@ static void checksControl() {
   CHECK_CUDA(cudaMemcpy(indices.device, indices.host, sizeof(indices.host), cudaMemcpyHostToDevice));
   localArrays<<<1, 64>>>(indices.device, out.device);
   out.fetch();
-  for (int i = 0; i < 64; ++i) EXPECT(out.host[i] == wanted[i * 7 & 31], "local array gave %d instead of %d", out.host[i], wanted[i * 7 & 31]);
+  for (int i = 0; i < 64; ++i)
+    EXPECT(out.host[i] == wanted[i * 7 & 31], "local array gave %d instead of %d", out.host[i],
+           wanted[i * 7 & 31]);
   CHECK_CUDA(cudaMemset(out.device, 0, sizeof(out.host)));
   switches<<<1, 256>>>(out.device);
   out.fetch();
-  for (int i = 0; i < 256; ++i) EXPECT(out.host[i] == switched(i, 0), "switch %d gave %d instead of %d", i, out.host[i], switched(i, 0));
+  for (int i = 0; i < 256; ++i)
+    EXPECT(out.host[i] == switched(i, 0), "switch %d gave %d instead of %d", i, out.host[i], switched(i, 0));
   leavesEarly<<<1, 128>>>(out.device);
   out.fetch();
   for (int i = 0; i < 64; ++i) EXPECT(out.host[i] == 63 - i, "after the early exit %d is %d", i, out.host[i]);
   barriersCount<<<1, 256>>>(out.device);
   out.fetch();
-  for (int i = 0; i < 256; ++i) EXPECT(out.host[i] == 8611, "barrier with a count gave %d instead of 8611", out.host[i]);
+  for (int i = 0; i < 256; ++i)
+    EXPECT(out.host[i] == 8611, "barrier with a count gave %d instead of 8611", out.host[i]);
 }
 
 static void checksBits() {
@@ -229,7 +263,8 @@ static void checksBits() {
   out.fetch();
   for (int i = 0; i < 255; ++i) {
     const unsigned wanted = bitsOnHost(in.host[i], in.host[i + 1]);
-    EXPECT(out.host[i] == wanted, "bits of %#x and %#x: %#x instead of %#x", in.host[i], in.host[i + 1], out.host[i], wanted);
+    EXPECT(out.host[i] == wanted, "bits of %#x and %#x: %#x instead of %#x", in.host[i], in.host[i + 1],
+           out.host[i], wanted);
   }
   inlinePtx<<<1, 64>>>(out.device);
   out.fetch();
@@ -237,7 +272,8 @@ static void checksBits() {
     const unsigned lane = i % 32;
     unsigned reversed = 0;
     for (int bit = 0; bit < 32; ++bit) reversed |= (lane >> bit & 1) << (31 - bit);
-    EXPECT(out.host[i] == (lane + reversed) * 3, "inline PTX gave %#x instead of %#x", out.host[i], (lane + reversed) * 3);
+    EXPECT(out.host[i] == (lane + reversed) * 3, "inline PTX gave %#x instead of %#x", out.host[i],
+           (lane + reversed) * 3);
   }
 }
 
@@ -249,9 +285,12 @@ static void checksAtomics() {
   CHECK_CUDA(cudaMemcpy(device, &start, sizeof(Atomics), cudaMemcpyHostToDevice));
   atomics<<<10, 100>>>(device);
   CHECK_CUDA(cudaMemcpy(&got, device, sizeof(Atomics), cudaMemcpyDeviceToHost));
-  EXPECT(got.added == 499500 && got.smallest == -899 && got.greatest == 1998, "add %d min %d max %d", got.added, got.smallest, got.greatest);
-  EXPECT(got.exchanged == 5 && got.swapped == 9 && got.bits == 0xfffff, "exch %d cas %d or %#x", got.exchanged, got.swapped, got.bits);
-  EXPECT(got.wrapped == 0 && got.floats == 500 && got.doubles == 250, "inc %u float %g double %g", got.wrapped, got.floats, got.doubles);
+  EXPECT(got.added == 499500 && got.smallest == -899 && got.greatest == 1998, "add %d min %d max %d",
+         got.added, got.smallest, got.greatest);
+  EXPECT(got.exchanged == 5 && got.swapped == 9 && got.bits == 0xfffff, "exch %d cas %d or %#x",
+         got.exchanged, got.swapped, got.bits);
+  EXPECT(got.wrapped == 0 && got.floats == 500 && got.doubles == 250, "inc %u float %g double %g",
+         got.wrapped, got.floats, got.doubles);
   EXPECT(got.wide == 1000ull << 33, "64 bits: %llu", got.wide);
 }
 

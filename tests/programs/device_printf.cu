@@ -1,6 +1,6 @@
-// Device printf: every conversion, what the host would print, delivered before the synchronising call returns.
+// Device printf: every conversion, what the host would print, delivered before the synchronising call
+// returns.
 #include <cuda_runtime.h>
-
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -80,7 +80,8 @@ int main() {
   }
   std::sort(lines.begin(), lines.end());
   std::sort(expected.begin(), expected.end());
-  EXPECT(lines == expected, "%zu lines from 256 threads, first: %s", lines.size(), lines.empty() ? "" : lines[0].c_str());
+  EXPECT(lines == expected, "%zu lines from 256 threads, first: %s", lines.size(),
+         lines.empty() ? "" : lines[0].c_str());
 
   int *counts, host[2];
   CHECK_CUDA(cudaMalloc(&counts, sizeof(host)));
@@ -89,6 +90,7 @@ int main() {
     CHECK_CUDA(cudaMemcpy(host, counts, sizeof(host), cudaMemcpyDeviceToHost));
   });
   EXPECT(last == "two 1 2\nnone\n", "printed: %s", last.c_str());
-  EXPECT(host[0] == 2 && host[1] == 0, "printf returned %d and %d: the number of arguments", host[0], host[1]);
+  EXPECT(host[0] == 2 && host[1] == 0, "printf returned %d and %d: the number of arguments", host[0],
+         host[1]);
   return check::ok("device_printf: %zu lines", lines.size() + 9);
 }

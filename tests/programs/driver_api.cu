@@ -1,5 +1,6 @@
-// A program of the driver API alone, with its kernels as PTX text: contexts, modules, their globals, launches,
-// streams, the error log of invalid PTX, and the virtual-memory calls. Links libcuda and no runtime.
+// A program of the driver API alone, with its kernels as PTX text: contexts, modules, their globals,
+// launches, streams, the error log of invalid PTX, and the virtual-memory calls. Links libcuda and no
+// runtime.
 #include <cuda.h>
 
 #include <cstring>
@@ -156,7 +157,8 @@ int main() {
   CUfunction missing;
   CHECK_DRIVER(cuModuleLoadData(&module, kPtx));
   CHECK_DRIVER(cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING));
-  expect("a function that is not there", cuModuleGetFunction(&missing, module, "absent"), CUDA_ERROR_NOT_FOUND);
+  expect("a function that is not there", cuModuleGetFunction(&missing, module, "absent"),
+         CUDA_ERROR_NOT_FOUND);
   combines(module, stream);
   CHECK_DRIVER(cuStreamDestroy(stream));
   CHECK_DRIVER(cuModuleUnload(module));

@@ -1,13 +1,13 @@
-// A kernel that never ends, for tests that kill programs: prints `running` and waits for ever. With the argument
-// `fork` a child, which inherits all that is open, lives until standard input is closed.
+// A kernel that never ends, for tests that kill programs: prints `running` and waits for ever. With the
+// argument `fork` a child, which inherits all that is open, lives until standard input is closed.
 #include <cuda_runtime.h>
-
 #include <unistd.h>
 
 #include "tests/support/check.h"
 
 __global__ void endless(volatile int* stop) {
-  while (*stop == 0) {}
+  while (*stop == 0) {
+  }
 }
 
 int main(int count, char**) {
@@ -17,7 +17,8 @@ int main(int count, char**) {
   CHECK_CUDA(cudaDeviceSynchronize());
   if (count > 1 && fork() == 0) {
     char byte;
-    while (read(0, &byte, 1) > 0) {}
+    while (read(0, &byte, 1) > 0) {
+    }
     _exit(0);
   }
   endless<<<1, 1>>>(stop);

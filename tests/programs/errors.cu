@@ -1,8 +1,7 @@
-// Errors of all kinds: what is refused at once and by which call, what is remembered, what an asynchronous failure
-// leaves behind. Prints each code, so that two ways of running can be compared line by line.
-// A failure that stays with its context runs in a process of its own: `errors KIND`.
+// Errors of all kinds: what is refused at once and by which call, what is remembered, what an asynchronous
+// failure leaves behind. Prints each code, so that two ways of running can be compared line by line. A
+// failure that stays with its context runs in a process of its own: `errors KIND`.
 #include <cuda_runtime.h>
-
 #include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -46,18 +45,22 @@ static void refusesArguments() {
   expect("allocation beyond the device", cudaMalloc(&memory, size_t(1) << 60), cudaErrorMemoryAllocation);
   CHECK_CUDA(cudaMalloc(&memory, 4096));
   char host[16] = {};
-  expect("copy of a bad kind", cudaMemcpy(memory, host, 16, cudaMemcpyKind(99)), cudaErrorInvalidMemcpyDirection);
+  expect("copy of a bad kind", cudaMemcpy(memory, host, 16, cudaMemcpyKind(99)),
+         cudaErrorInvalidMemcpyDirection);
   expect("copy to null", cudaMemcpy(nullptr, host, 16, cudaMemcpyHostToDevice), cudaErrorInvalidValue);
   expect("copy of nothing", cudaMemcpy(memory, host, 0, cudaMemcpyHostToDevice), cudaSuccess);
-  expect("copy past the end", cudaMemcpy(memory, memory, size_t(1) << 40, cudaMemcpyDeviceToDevice), cudaErrorInvalidValue);
+  expect("copy past the end", cudaMemcpy(memory, memory, size_t(1) << 40, cudaMemcpyDeviceToDevice),
+         cudaErrorInvalidValue);
   expect("memset past the end", cudaMemset(memory, 0, size_t(1) << 40), cudaErrorInvalidValue);
-  expect("2D copy wider than its pitch", cudaMemcpy2D(memory, 8, host, 4, 16, 1, cudaMemcpyHostToDevice), cudaErrorInvalidPitchValue);
+  expect("2D copy wider than its pitch", cudaMemcpy2D(memory, 8, host, 4, 16, 1, cudaMemcpyHostToDevice),
+         cudaErrorInvalidPitchValue);
   CHECK_CUDA(cudaFree(memory));
   expect("free twice", cudaFree(memory), cudaErrorInvalidValue);
   expect("free of host memory", cudaFreeHost(host), cudaErrorInvalidValue);
   expect("device out of range", cudaSetDevice(99), cudaErrorInvalidDevice);
   int value = 0;
-  expect("attribute out of range", cudaDeviceGetAttribute(&value, cudaDeviceAttr(100000), 0), cudaErrorInvalidValue);
+  expect("attribute out of range", cudaDeviceGetAttribute(&value, cudaDeviceAttr(100000), 0),
+         cudaErrorInvalidValue);
   expect("symbol never defined", cudaMemcpyToSymbol(&host, host, 4), cudaErrorInvalidSymbol);
   cudaGetLastError();
 }
@@ -75,13 +78,15 @@ static void refusesLaunches() {
   expect("65 threads in z", cudaGetLastError(), cudaErrorInvalidConfiguration);
   usesShared<<<1, 32, 100 * 1024>>>();
   expect("100 KiB of shared memory without asking", cudaGetLastError(), cudaErrorInvalidValue);
-  expect("more shared memory than there is", cudaFuncSetAttribute(usesShared, cudaFuncAttributeMaxDynamicSharedMemorySize, 1 << 20),
+  expect("more shared memory than there is",
+         cudaFuncSetAttribute(usesShared, cudaFuncAttributeMaxDynamicSharedMemorySize, 1 << 20),
          cudaErrorInvalidValue);
   cudaGetLastError();
   bounded<<<1, 128>>>(memory);
   const cudaError_t beyondBounds = cudaGetLastError();
   EXPECT(beyondBounds != cudaSuccess, "128 threads of a kernel with launch bounds of 64 are accepted");
-  expect("a function that is no kernel", cudaLaunchKernel(reinterpret_cast<void*>(&refusesArguments), dim3(1), dim3(1), nullptr, 0, nullptr),
+  expect("a function that is no kernel",
+         cudaLaunchKernel(reinterpret_cast<void*>(&refusesArguments), dim3(1), dim3(1), nullptr, 0, nullptr),
          cudaErrorInvalidDeviceFunction);
   cudaGetLastError();
   expect("all of them leave the context alone", cudaDeviceSynchronize(), cudaSuccess);
@@ -94,11 +99,13 @@ static void refusesEvents() {
   CHECK_CUDA(cudaEventCreate(&end));
   CHECK_CUDA(cudaEventCreateWithFlags(&untimed, cudaEventDisableTiming));
   float milliseconds = 0;
-  expect("time between events never recorded", cudaEventElapsedTime(&milliseconds, begin, end), cudaErrorInvalidResourceHandle);
+  expect("time between events never recorded", cudaEventElapsedTime(&milliseconds, begin, end),
+         cudaErrorInvalidResourceHandle);
   CHECK_CUDA(cudaEventRecord(begin));
   CHECK_CUDA(cudaEventRecord(untimed));
   CHECK_CUDA(cudaDeviceSynchronize());
-  expect("time to an event without timing", cudaEventElapsedTime(&milliseconds, begin, untimed), cudaErrorInvalidResourceHandle);
+  expect("time to an event without timing", cudaEventElapsedTime(&milliseconds, begin, untimed),
+         cudaErrorInvalidResourceHandle);
   expect("query of an event never recorded", cudaEventQuery(end), cudaSuccess);
   cudaGetLastError();
 }

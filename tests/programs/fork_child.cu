@@ -1,7 +1,6 @@
-// A program that forks: before it used CUDA both sides may use it; afterwards the child has no session, its calls
-// fail, and nothing it does disturbs the parent; a child that executes a program starts afresh.
+// A program that forks: before it used CUDA both sides may use it; afterwards the child has no session, its
+// calls fail, and nothing it does disturbs the parent; a child that executes a program starts afresh.
 #include <cuda_runtime.h>
-
 #include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -47,7 +46,8 @@ int main(int count, char**) {
   child = fork();
   if (child == 0) {
     void* memory = nullptr;
-    const cudaError_t allocated = cudaMalloc(&memory, 16), freed = cudaFree(device), waited = cudaDeviceSynchronize();
+    const cudaError_t allocated = cudaMalloc(&memory, 16), freed = cudaFree(device),
+                      waited = cudaDeviceSynchronize();
     _exit(allocated != cudaSuccess && freed != cudaSuccess && waited != cudaSuccess ? 0 : 1);
   }
   expectExit(child, "the child forked after CUDA");

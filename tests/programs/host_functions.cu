@@ -1,4 +1,5 @@
-// Functions of the host in streams: they run in order, on a thread of their own, and the stream waits for them.
+// Functions of the host in streams: they run in order, on a thread of their own, and the stream waits for
+// them.
 #include <cuda_runtime.h>
 
 #include <atomic>
@@ -58,14 +59,16 @@ int main() {
   CHECK_CUDA(cudaStreamSynchronize(stream));
   EXPECT(journal.entries.size() == 21, "%zu host functions ran instead of 21", journal.entries.size());
   for (int i = 0; i < 20; ++i) {
-    EXPECT(journal.entries[i] == 101 * (i + 1), "host function %d noted %d instead of %d", i, journal.entries[i], 101 * (i + 1));
+    EXPECT(journal.entries[i] == 101 * (i + 1), "host function %d noted %d instead of %d", i,
+           journal.entries[i], 101 * (i + 1));
   }
   EXPECT(journal.entries[20] == 7777, "the callback got an error");
   EXPECT(!journal.onCaller, "a host function ran on the program's own thread");
 
   CHECK_CUDA(cudaLaunchHostFunc(stream, callCuda, &journal));
   CHECK_CUDA(cudaStreamSynchronize(stream));
-  EXPECT(journal.refused == cudaErrorNotPermitted, "CUDA within a host function: %s", cudaGetErrorName(journal.refused));
+  EXPECT(journal.refused == cudaErrorNotPermitted, "CUDA within a host function: %s",
+         cudaGetErrorName(journal.refused));
   CHECK_CUDA(cudaStreamDestroy(stream));
   return check::ok("host_functions: %zu in order", journal.entries.size());
 }

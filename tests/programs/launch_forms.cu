@@ -1,5 +1,5 @@
-// Every way to launch: <<<>>>, cudaLaunchKernel, cudaLaunchKernelExC, cooperative; and through the driver with
-// kernelParams, with one packed buffer, with attributes. Parameters of all alignments, and 4 KB of them.
+// Every way to launch: <<<>>>, cudaLaunchKernel, cudaLaunchKernelExC, cooperative; and through the driver
+// with kernelParams, with one packed buffer, with attributes. Parameters of all alignments, and 4 KB of them.
 #include <cuda.h>
 #include <cuda_runtime.h>
 
@@ -23,7 +23,8 @@ struct Large {
 
 __global__ void sumAll(char a, double b, short c, Vector d, Mixed e, int* out, bool f, float3 g) {
   if (threadIdx.x == 0 && blockIdx.x == 0) {
-    out[0] = a + int(b) + c + int(d.x + d.y) + e.tag + e.half + int(e.values[0] + e.values[1] + e.values[2]) + f + int(g.x + g.y + g.z);
+    out[0] = a + int(b) + c + int(d.x + d.y) + e.tag + e.half + int(e.values[0] + e.values[1] + e.values[2]) +
+             f + int(g.x + g.y + g.z);
   }
   atomicAdd(&out[1], 1);
 }
@@ -64,8 +65,10 @@ static void launchesPacked(CUfunction function, void** arguments) {
     bytes = offset + size;
   }
   size_t offset = 0, size = 0;
-  EXPECT(cuFuncGetParamInfo(function, 8, &offset, &size) == CUDA_ERROR_INVALID_VALUE, "there is a ninth parameter");
-  void* extra[] = {CU_LAUNCH_PARAM_BUFFER_POINTER, buffer, CU_LAUNCH_PARAM_BUFFER_SIZE, &bytes, CU_LAUNCH_PARAM_END};
+  EXPECT(cuFuncGetParamInfo(function, 8, &offset, &size) == CUDA_ERROR_INVALID_VALUE,
+         "there is a ninth parameter");
+  void* extra[] = {CU_LAUNCH_PARAM_BUFFER_POINTER, buffer, CU_LAUNCH_PARAM_BUFFER_SIZE, &bytes,
+                   CU_LAUNCH_PARAM_END};
   CHECK_DRIVER(cuLaunchKernel(function, 2, 1, 1, 32, 1, 1, 0, nullptr, nullptr, extra));
   expectSum("packed", 64);
 }
@@ -128,6 +131,7 @@ int main() {
   templated<double><<<1, 4>>>(reinterpret_cast<double*>(out), 0.5);
   double doubles[4];
   CHECK_CUDA(cudaMemcpy(doubles, out, sizeof(doubles), cudaMemcpyDeviceToHost));
-  EXPECT(doubles[0] == 0.5 && doubles[3] == 3.5, "the templated kernel gave %g and %g", doubles[0], doubles[3]);
+  EXPECT(doubles[0] == 0.5 && doubles[3] == 3.5, "the templated kernel gave %g and %g", doubles[0],
+         doubles[3]);
   return check::ok("launch_forms: nine forms");
 }

@@ -1,7 +1,6 @@
-// Kernels in the executable, in two libraries that it links, and in a plugin that it loads while it runs: by name
-// through its RUNPATH, unloaded, and again by absolute path.
+// Kernels in the executable, in two libraries that it links, and in a plugin that it loads while it runs: by
+// name through its RUNPATH, unloaded, and again by absolute path.
 #include <cuda_runtime.h>
-
 #include <dlfcn.h>
 #include <unistd.h>
 
@@ -43,6 +42,7 @@ int main() {
   applyPlugin("liblibraries_plugin.so", data);
   applyPlugin(folderOfThisProgram() + "/liblibraries_plugin.so", data);
   CHECK_CUDA(cudaMemcpy(host, data, sizeof(host), cudaMemcpyDeviceToHost));
-  for (int i = 0; i < 32; ++i) EXPECT(host[i] == i * 6 + 1000 - 14, "element %d is %d instead of %d", i, host[i], i * 6 + 986);
+  for (int i = 0; i < 32; ++i)
+    EXPECT(host[i] == i * 6 + 1000 - 14, "element %d is %d instead of %d", i, host[i], i * 6 + 986);
   return check::ok("libraries: two linked, one loaded twice");
 }

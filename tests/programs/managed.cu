@@ -1,6 +1,5 @@
 // Managed memory: host and kernels take turns, the file system reads into it and writes from it.
 #include <cuda_runtime.h>
-
 #include <unistd.h>
 
 #include <cstring>
@@ -76,13 +75,15 @@ static void readsFiles() {
   EXPECT(got == bytes, "read() into managed memory gave %zd: %m", got);
   addIndex<<<(kCount + 255) / 256, 256>>>(data, kCount);
   CHECK_CUDA(cudaDeviceSynchronize());
-  for (int i = 0; i < kCount; ++i) EXPECT(data[i] == 4 * i + 1, "element %d is %d instead of %d", i, data[i], 4 * i + 1);
+  for (int i = 0; i < kCount; ++i)
+    EXPECT(data[i] == 4 * i + 1, "element %d is %d instead of %d", i, data[i], 4 * i + 1);
 
   addIndex<<<(kCount + 255) / 256, 256>>>(data, kCount);
   CHECK_CUDA(cudaDeviceSynchronize());
   EXPECT(pwrite(file, data, bytes, 0) == bytes, "write() from managed memory: %m");
   EXPECT(pread(file, numbers.data(), bytes, 0) == bytes, "short read");
-  for (int i = 0; i < kCount; ++i) EXPECT(numbers[i] == 5 * i + 1, "written %d is %d instead of %d", i, numbers[i], 5 * i + 1);
+  for (int i = 0; i < kCount; ++i)
+    EXPECT(numbers[i] == 5 * i + 1, "written %d is %d instead of %d", i, numbers[i], 5 * i + 1);
   CHECK_CUDA(cudaFree(data));
   close(file);
 }
@@ -102,7 +103,8 @@ static void copiesAndAdvises() {
   CHECK_CUDA(cudaMemcpy(device, data, bytes, cudaMemcpyDefault));
   addIndex<<<(kCount + 255) / 256, 256>>>(device, kCount);
   CHECK_CUDA(cudaMemcpy(data, device, bytes, cudaMemcpyDefault));
-  for (int i = 0; i < kCount; ++i) EXPECT(data[i] == 2 * i, "copied element %d is %d instead of %d", i, data[i], 2 * i);
+  for (int i = 0; i < kCount; ++i)
+    EXPECT(data[i] == 2 * i, "copied element %d is %d instead of %d", i, data[i], 2 * i);
   CHECK_CUDA(cudaMemset(data, 0, bytes));
   CHECK_CUDA(cudaDeviceSynchronize());
   EXPECT(data[0] == 0 && data[kCount - 1] == 0, "memset left %d and %d", data[0], data[kCount - 1]);

@@ -21,7 +21,8 @@ int main() {
   EXPECT(managedValue == 71, "is %d instead of 71", managedValue);
   // Block 0 may raise the value before or after any other block reads it.
   for (int i = 0; i < 1000; ++i) {
-    EXPECT(managedTable[i] == 2 * i + 70 || managedTable[i] == 2 * i + 71, "element %d is %g", i, managedTable[i]);
+    EXPECT(managedTable[i] == 2 * i + 70 || managedTable[i] == 2 * i + 71, "element %d is %g", i,
+           managedTable[i]);
   }
   managedValue = 1;
   int seen = 0;

@@ -42,8 +42,8 @@ static void run(int rows, int inner, int columns) {
       double sum = 0;
       for (int k = 0; k < inner; ++k) sum += double(a[row * inner + k]) * b[k * columns + column];
       const float got = c[row * columns + column];
-      EXPECT(std::fabs(got - sum) <= 1e-3 * (1 + std::fabs(sum)), "%d x %d x %d: c[%d][%d] is %g instead of %g",
-             rows, inner, columns, row, column, got, sum);
+      EXPECT(std::fabs(got - sum) <= 1e-3 * (1 + std::fabs(sum)),
+             "%d x %d x %d: c[%d][%d] is %g instead of %g", rows, inner, columns, row, column, got, sum);
     }
   }
   CHECK_CUDA(cudaFree(deviceA));

@@ -45,7 +45,8 @@ static void advanceOnHost(std::vector<float4>& bodies, std::vector<float4>& velo
   std::vector<double> sums(3 * kBodies, 0.0);
   for (int i = 0; i < kBodies; ++i) {
     for (int j = 0; j < kBodies; ++j) {
-      const double dx = bodies[j].x - bodies[i].x, dy = bodies[j].y - bodies[i].y, dz = bodies[j].z - bodies[i].z;
+      const double dx = bodies[j].x - bodies[i].x, dy = bodies[j].y - bodies[i].y,
+                   dz = bodies[j].z - bodies[i].z;
       const double inverse = 1 / std::sqrt(dx * dx + dy * dy + dz * dz + kSoftening);
       const double strength = bodies[j].w * inverse * inverse * inverse;
       sums[3 * i] += dx * strength;
@@ -87,7 +88,8 @@ int main() {
   CHECK_CUDA(cudaMemcpy(got.data(), deviceBodies, bytes, cudaMemcpyDeviceToHost));
   double energy = 0;
   for (int i = 0; i < kBodies; ++i) {
-    const float error = std::fabs(got[i].x - bodies[i].x) + std::fabs(got[i].y - bodies[i].y) + std::fabs(got[i].z - bodies[i].z);
+    const float error = std::fabs(got[i].x - bodies[i].x) + std::fabs(got[i].y - bodies[i].y) +
+                        std::fabs(got[i].z - bodies[i].z);
     EXPECT(error < 1e-4f, "body %d is off by %g", i, error);
     energy += got[i].x * got[i].x + got[i].y * got[i].y;
   }

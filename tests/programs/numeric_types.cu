@@ -1,5 +1,5 @@
-// Numbers: half and bfloat16, doubles, conversions and their rounding, integer edge cases, and the mathematical
-// functions against the host's, within the errors that the CUDA programming guide states.
+// Numbers: half and bfloat16, doubles, conversions and their rounding, integer edge cases, and the
+// mathematical functions against the host's, within the errors that the CUDA programming guide states.
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 #include <cuda_runtime.h>
@@ -45,11 +45,30 @@ __global__ void floatFunctions(const float* in, float* out) {
 
 static void onHost(float x, double* wanted) {
   const double positive = std::fabs(x) + 1e-3f, v = x;
-  const double values[kFloats] = {
-      std::sin(v), std::cos(v), std::exp(v), std::log(positive), std::sqrt(positive), 1 / std::sqrt(positive),
-      std::pow(positive, double(1.7f)), std::tanh(v), std::atan2(v, 2), v / positive, std::fmod(v, 3), std::floor(v), std::rint(v),
-      std::exp2(v), std::log2(positive), std::erf(v), std::cbrt(v), v * v - 1, std::min(v, 0.5) + std::max(v, -0.5),
-      std::trunc(v) + std::ceil(v) + std::round(v), std::tan(v), std::asin(double(x / 11.0f)), 1 / positive, std::hypot(v, 3.0)};
+  const double values[kFloats] = {std::sin(v),
+                                  std::cos(v),
+                                  std::exp(v),
+                                  std::log(positive),
+                                  std::sqrt(positive),
+                                  1 / std::sqrt(positive),
+                                  std::pow(positive, double(1.7f)),
+                                  std::tanh(v),
+                                  std::atan2(v, 2),
+                                  v / positive,
+                                  std::fmod(v, 3),
+                                  std::floor(v),
+                                  std::rint(v),
+                                  std::exp2(v),
+                                  std::log2(positive),
+                                  std::erf(v),
+                                  std::cbrt(v),
+                                  v * v - 1,
+                                  std::min(v, 0.5) + std::max(v, -0.5),
+                                  std::trunc(v) + std::ceil(v) + std::round(v),
+                                  std::tan(v),
+                                  std::asin(double(x / 11.0f)),
+                                  1 / positive,
+                                  std::hypot(v, 3.0)};
   std::copy(values, values + kFloats, wanted);
 }
 
@@ -67,8 +86,8 @@ static void checksFloats() {
     onHost(host[i], wanted);
     for (int k = 0; k < kFloats; ++k) {
       const double error = std::fabs(got[i * kFloats + k] - wanted[k]);
-      EXPECT(error <= 2e-6 * std::fabs(wanted[k]) + 2e-6, "function %d of %.9g is %.9g instead of %.9g", k, host[i],
-             got[i * kFloats + k], wanted[k]);
+      EXPECT(error <= 2e-6 * std::fabs(wanted[k]) + 2e-6, "function %d of %.9g is %.9g instead of %.9g", k,
+             host[i], got[i * kFloats + k], wanted[k]);
     }
   }
 }
@@ -107,14 +126,18 @@ static void checksFastAndDouble() {
   doubleFunctions<<<1, 1>>>(x, doubles);
   CHECK_CUDA(cudaMemcpy(gotFast, fast, sizeof(gotFast), cudaMemcpyDeviceToHost));
   CHECK_CUDA(cudaMemcpy(got, doubles, sizeof(got), cudaMemcpyDeviceToHost));
-  const double fastWanted[8] = {std::sin(x), std::exp(x), std::log(x), x / 3, std::pow(x, 2.5), 1, 1 / x, std::sqrt(x)};
+  const double fastWanted[8] = {std::sin(x),      std::exp(x), std::log(x), x / 3,
+                                std::pow(x, 2.5), 1,           1 / x,       std::sqrt(x)};
   for (int i = 0; i < 8; ++i) {
-    EXPECT(std::fabs(gotFast[i] - fastWanted[i]) < 1e-5, "fast function %d is %.9g instead of %.9g", i, gotFast[i], fastWanted[i]);
+    EXPECT(std::fabs(gotFast[i] - fastWanted[i]) < 1e-5, "fast function %d is %.9g instead of %.9g", i,
+           gotFast[i], fastWanted[i]);
   }
-  const double wanted[10] = {std::sin(x), std::exp(x), std::log(x), std::sqrt(x), std::pow(x, 3.3), x / 3, std::fma(x, x, -x),
-                             std::tgamma(x), 1 / std::sqrt(x), std::erf(x / 4)};
+  const double wanted[10] = {std::sin(x),      std::exp(x),    std::log(x),        std::sqrt(x),
+                             std::pow(x, 3.3), x / 3,          std::fma(x, x, -x), std::tgamma(x),
+                             1 / std::sqrt(x), std::erf(x / 4)};
   for (int i = 0; i < 10; ++i) {
-    EXPECT(std::fabs(got[i] - wanted[i]) <= 1e-14 * std::fabs(wanted[i]), "double function %d is %.17g instead of %.17g", i, got[i], wanted[i]);
+    EXPECT(std::fabs(got[i] - wanted[i]) <= 1e-14 * std::fabs(wanted[i]),
+           "double function %d is %.17g instead of %.17g", i, got[i], wanted[i]);
   }
 }
 
@@ -142,11 +165,14 @@ static void checksHalves() {
     const float sum = __half2float(__float2half(a + b)), fused = 2 * __half2float(__float2half(a * b + b));
     const float wide = __bfloat162float(__float2bfloat16(host[i]));
     const float square = __bfloat162float(__float2bfloat16(wide * wide));
-    EXPECT(got[4 * i] == sum && got[4 * i + 2] == square, "half sum %g instead of %g, bfloat square %g instead of %g",
-           got[4 * i], sum, got[4 * i + 2], square);
-    EXPECT(std::fabs(got[4 * i + 1] - fused) <= 2e-3f * (1 + std::fabs(fused)), "half fma %g instead of %g", got[4 * i + 1], fused);
+    EXPECT(got[4 * i] == sum && got[4 * i + 2] == square,
+           "half sum %g instead of %g, bfloat square %g instead of %g", got[4 * i], sum, got[4 * i + 2],
+           square);
+    EXPECT(std::fabs(got[4 * i + 1] - fused) <= 2e-3f * (1 + std::fabs(fused)), "half fma %g instead of %g",
+           got[4 * i + 1], fused);
     const float root = std::sqrt(std::fabs(a)) + float(a < b);
-    EXPECT(std::fabs(got[4 * i + 3] - root) <= 2e-3f * (1 + root), "half root %g instead of %g", got[4 * i + 3], root);
+    EXPECT(std::fabs(got[4 * i + 3] - root) <= 2e-3f * (1 + root), "half root %g instead of %g",
+           got[4 * i + 3], root);
   }
 }
 
@@ -165,15 +191,17 @@ __global__ void conversions(const float* in, long long* out) {
 
 // Out of range saturates and NaN gives zero, where C leaves both undefined.
 static void checksConversions() {
-  const float values[8] = {1.5f, -2.5f, 3e9f, -3e9f, 1e20f, std::numeric_limits<float>::quiet_NaN(), 300.7f, -0.4f};
-  const long long wanted[8][6] = {{1, 2, 2, 1, 1, 1},
-                                  {-2, -2, -2, -3, 0, -2},
-                                  {2147483647, 2147483647, 2147483647, 2147483647, 3000000000, 3000000000},
-                                  {-2147483648ll, -2147483648ll, -2147483648ll, -2147483648ll, 0, -3000000000ll},
-                                  {2147483647, 2147483647, 2147483647, 2147483647, 4294967295ll, 9223372036854775807ll},
-                                  {0, 0, 0, 0, 0, std::numeric_limits<long long>::min()},
-                                  {300, 301, 301, 300, 300, 300},
-                                  {0, 0, 0, -1, 0, 0}};
+  const float values[8] = {1.5f,   -2.5f, 3e9f, -3e9f, 1e20f, std::numeric_limits<float>::quiet_NaN(),
+                           300.7f, -0.4f};
+  const long long wanted[8][6] = {
+      {1, 2, 2, 1, 1, 1},
+      {-2, -2, -2, -3, 0, -2},
+      {2147483647, 2147483647, 2147483647, 2147483647, 3000000000, 3000000000},
+      {-2147483648ll, -2147483648ll, -2147483648ll, -2147483648ll, 0, -3000000000ll},
+      {2147483647, 2147483647, 2147483647, 2147483647, 4294967295ll, 9223372036854775807ll},
+      {0, 0, 0, 0, 0, std::numeric_limits<long long>::min()},
+      {300, 301, 301, 300, 300, 300},
+      {0, 0, 0, -1, 0, 0}};
   float* in;
   long long *out, got[64];
   CHECK_CUDA(cudaMalloc(&in, sizeof(values)));
@@ -183,7 +211,8 @@ static void checksConversions() {
   CHECK_CUDA(cudaMemcpy(got, out, sizeof(got), cudaMemcpyDeviceToHost));
   for (int i = 0; i < 8; ++i) {
     for (int k = 0; k < 6; ++k) {
-      EXPECT(got[8 * i + k] == wanted[i][k], "conversion %d of %g is %lld instead of %lld", k, values[i], got[8 * i + k], wanted[i][k]);
+      EXPECT(got[8 * i + k] == wanted[i][k], "conversion %d of %g is %lld instead of %lld", k, values[i],
+             got[8 * i + k], wanted[i][k]);
     }
   }
   EXPECT(got[8 * 6 + 6] == 44, "300 as a signed byte is %lld", got[8 * 6 + 6]);
@@ -206,8 +235,12 @@ __global__ void integers(const int* in, long long* out) {
 static void checksIntegers() {
   const int values[4] = {-1000003, 37, 0, std::numeric_limits<int>::min()};
   const int a = values[0], b = values[1], smallest = values[3];
-  const long long wanted[10] = {a / b, a % b, static_cast<unsigned>(a) / 7u, static_cast<long long>(a) * b * 1000000007ll,
-                                static_cast<long long>(a) * (1ll << 35) / 12345, a * b,
+  const long long wanted[10] = {a / b,
+                                a % b,
+                                static_cast<unsigned>(a) / 7u,
+                                static_cast<long long>(a) * b * 1000000007ll,
+                                static_cast<long long>(a) * (1ll << 35) / 12345,
+                                a * b,
                                 static_cast<int>(static_cast<long long>(smallest) * b >> 32),
                                 std::numeric_limits<int>::max() + (a < b ? a : b) + 0,
                                 static_cast<unsigned>(a) >> (b & 31) | static_cast<unsigned>(a) << 3,
@@ -219,7 +252,8 @@ static void checksIntegers() {
   CHECK_CUDA(cudaMemcpy(in, values, sizeof(values), cudaMemcpyHostToDevice));
   integers<<<1, 1>>>(in, out);
   CHECK_CUDA(cudaMemcpy(got, out, sizeof(got), cudaMemcpyDeviceToHost));
-  for (int i = 0; i < 10; ++i) EXPECT(got[i] == wanted[i], "integer %d is %lld instead of %lld", i, got[i], wanted[i]);
+  for (int i = 0; i < 10; ++i)
+    EXPECT(got[i] == wanted[i], "integer %d is %lld instead of %lld", i, got[i], wanted[i]);
 }
 
 int main() {

@@ -32,14 +32,15 @@ int main() {
   EXPECT(properties.major >= 7, "compute capability %d.%d", properties.major, properties.minor);
   int value = 0;
   CHECK_CUDA(cudaDeviceGetAttribute(&value, cudaDevAttrMultiProcessorCount, 0));
-  EXPECT(value == properties.multiProcessorCount, "%d and %d multiprocessors", value, properties.multiProcessorCount);
+  EXPECT(value == properties.multiProcessorCount, "%d and %d multiprocessors", value,
+         properties.multiProcessorCount);
   CHECK_CUDA(cudaDeviceGetAttribute(&value, cudaDevAttrMaxSharedMemoryPerBlockOptin, 0));
-  EXPECT(value == int(properties.sharedMemPerBlockOptin) && value >= 64 * 1024, "opt-in shared memory %d and %zu", value,
-         properties.sharedMemPerBlockOptin);
+  EXPECT(value == int(properties.sharedMemPerBlockOptin) && value >= 64 * 1024,
+         "opt-in shared memory %d and %zu", value, properties.sharedMemPerBlockOptin);
   size_t freeBytes = 0, totalBytes = 0;
   CHECK_CUDA(cudaMemGetInfo(&freeBytes, &totalBytes));
-  EXPECT(freeBytes <= totalBytes && totalBytes == properties.totalGlobalMem, "%zu free of %zu, properties say %zu",
-         freeBytes, totalBytes, properties.totalGlobalMem);
+  EXPECT(freeBytes <= totalBytes && totalBytes == properties.totalGlobalMem,
+         "%zu free of %zu, properties say %zu", freeBytes, totalBytes, properties.totalGlobalMem);
 
   cudaFuncAttributes attributes;
   CHECK_CUDA(cudaFuncGetAttributes(&attributes, kernel));
@@ -50,7 +51,8 @@ int main() {
   int blocks = 0, more = 0, grid = 0, block = 0;
   CHECK_CUDA(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, kernel, 256, 0));
   EXPECT(blocks >= 1 && blocks * 256 <= properties.maxThreadsPerMultiProcessor, "%d resident blocks", blocks);
-  CHECK_CUDA(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&more, kernel, 256, properties.sharedMemPerMultiprocessor / 2));
+  CHECK_CUDA(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&more, kernel, 256,
+                                                           properties.sharedMemPerMultiprocessor / 2));
   EXPECT(more <= 1, "%d resident blocks that take half of the shared memory and more", more);
   CHECK_CUDA(cudaOccupancyMaxPotentialBlockSize(&grid, &block, kernel));
   EXPECT(block > 0 && block <= 256 && grid > 0, "suggested %d blocks of %d", grid, block);
@@ -64,5 +66,6 @@ int main() {
   CHECK_CUDA(cudaGetLastError());
   CHECK_CUDA(cudaMemcpy(&value, out, sizeof(int), cudaMemcpyDeviceToHost));
   EXPECT(value == 3 * bytes / 8, "96 KiB of shared memory gave %d instead of %d", value, 3 * bytes / 8);
-  return check::ok("occupancy: %d multiprocessors, %d resident blocks", properties.multiProcessorCount, blocks);
+  return check::ok("occupancy: %d multiprocessors, %d resident blocks", properties.multiProcessorCount,
+                   blocks);
 }

@@ -1,4 +1,5 @@
-// Copies of every shape: rows with pitches, boxes, arrays, between host and device and within the device, to a peer.
+// Copies of every shape: rows with pitches, boxes, arrays, between host and device and within the device, to
+// a peer.
 #include <cuda_runtime.h>
 
 #include <cstring>
@@ -23,9 +24,11 @@ static void copiesRows() {
   EXPECT(pitch >= kWidth && pitch % 32 == 0, "pitch %zu", pitch);
   CHECK_CUDA(cudaMemset2D(second, secondPitch, 0xee, kWidth + 300, kHeight + 2));
   CHECK_CUDA(cudaMemcpy2D(device, pitch, source.data(), kWidth, kWidth, kHeight, cudaMemcpyHostToDevice));
-  CHECK_CUDA(cudaMemcpy2DAsync(second + 7 + secondPitch, secondPitch, device, pitch, kWidth, kHeight, cudaMemcpyDeviceToDevice, 0));
+  CHECK_CUDA(cudaMemcpy2DAsync(second + 7 + secondPitch, secondPitch, device, pitch, kWidth, kHeight,
+                               cudaMemcpyDeviceToDevice, 0));
   std::vector<unsigned char> got((kWidth + 300) * (kHeight + 2));
-  CHECK_CUDA(cudaMemcpy2D(got.data(), kWidth + 300, second, secondPitch, kWidth + 300, kHeight + 2, cudaMemcpyDeviceToHost));
+  CHECK_CUDA(cudaMemcpy2D(got.data(), kWidth + 300, second, secondPitch, kWidth + 300, kHeight + 2,
+                          cudaMemcpyDeviceToHost));
   for (size_t row = 0; row < kHeight + 2; ++row) {
     for (size_t column = 0; column < kWidth + 300; ++column) {
       const bool inside = row >= 1 && row <= kHeight && column >= 7 && column < 7 + kWidth;
@@ -87,8 +90,8 @@ static void copiesArrays() {
   cudaChannelFormatDesc gotFormat;
   unsigned flags = 0;
   CHECK_CUDA(cudaArrayGetInfo(&gotFormat, &extent, &flags, first));
-  EXPECT(extent.width == 64 && extent.height == 16 && extent.depth == 0 && gotFormat.x == 32, "array of %zu x %zu x %zu",
-         extent.width, extent.height, extent.depth);
+  EXPECT(extent.width == 64 && extent.height == 16 && extent.depth == 0 && gotFormat.x == 32,
+         "array of %zu x %zu x %zu", extent.width, extent.height, extent.depth);
   CHECK_CUDA(cudaFreeArray(first));
   CHECK_CUDA(cudaFreeArray(second));
 }
@@ -108,7 +111,8 @@ static void copiesToPeer() {
   EXPECT(access == 0, "a device is its own peer");
   CHECK_CUDA(cudaMemcpyPeerAsync(first + 1, 0, second, 0, source.size() - 1, 0));
   CHECK_CUDA(cudaMemcpy(got.data(), first, got.size(), cudaMemcpyDeviceToHost));
-  EXPECT(std::memcmp(got.data() + 1, source.data(), source.size() - 1) == 0, "the asynchronous peer copy differs");
+  EXPECT(std::memcmp(got.data() + 1, source.data(), source.size() - 1) == 0,
+         "the asynchronous peer copy differs");
   CHECK_CUDA(cudaMemset(first, 0xab, 1000));
   CHECK_CUDA(cudaMemcpy(got.data(), first, 1001, cudaMemcpyDeviceToHost));
   EXPECT(got[0] == 0xab && got[999] == 0xab && got[1000] == source[999], "memset of 1000 bytes");

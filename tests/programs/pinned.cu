@@ -1,5 +1,5 @@
-// Page-locked host memory: copies, mapped access from kernels, attributes, and a buffer that the program changes
-// after a copy from it was enqueued behind an event: the copy must see the change.
+// Page-locked host memory: copies, mapped access from kernels, attributes, and a buffer that the program
+// changes after a copy from it was enqueued behind an event: the copy must see the change.
 #include <cuda_runtime.h>
 
 #include <atomic>
@@ -27,7 +27,8 @@ static void copies() {
   increment<<<(kCount + 255) / 256, 256, 0, stream>>>(device, kCount, 5);
   CHECK_CUDA(cudaMemcpyAsync(host, device, kCount * sizeof(int), cudaMemcpyDeviceToHost, stream));
   CHECK_CUDA(cudaStreamSynchronize(stream));
-  for (int i = 0; i < kCount; ++i) EXPECT(host[i] == i + 5, "copied element %d is %d instead of %d", i, host[i], i + 5);
+  for (int i = 0; i < kCount; ++i)
+    EXPECT(host[i] == i + 5, "copied element %d is %d instead of %d", i, host[i], i + 5);
   CHECK_CUDA(cudaStreamDestroy(stream));
   CHECK_CUDA(cudaFree(device));
   CHECK_CUDA(cudaFreeHost(host));
@@ -42,13 +43,15 @@ static void mapsIntoKernels() {
     increment<<<(kCount + 255) / 256, 256>>>(seen, kCount, 7);
     CHECK_CUDA(cudaDeviceSynchronize());
     for (int i = 0; i < kCount; ++i) {
-      EXPECT(host[i] == i * round + 7, "round %d: mapped element %d is %d instead of %d", round, i, host[i], i * round + 7);
+      EXPECT(host[i] == i * round + 7, "round %d: mapped element %d is %d instead of %d", round, i, host[i],
+             i * round + 7);
     }
   }
   cudaPointerAttributes attributes;
   CHECK_CUDA(cudaPointerGetAttributes(&attributes, host + 10));
   EXPECT(attributes.type == cudaMemoryTypeHost, "memory type is %d", int(attributes.type));
-  EXPECT(attributes.devicePointer == seen + 10, "device pointer %p instead of %p", attributes.devicePointer, (void*)(seen + 10));
+  EXPECT(attributes.devicePointer == seen + 10, "device pointer %p instead of %p", attributes.devicePointer,
+         (void*)(seen + 10));
   unsigned flags = 0;
   CHECK_CUDA(cudaHostGetFlags(&flags, host));
   EXPECT((flags & cudaHostAllocMapped) != 0, "flags are %u", flags);
@@ -83,7 +86,8 @@ static void seesLateChanges() {
   CHECK_CUDA(cudaStreamSynchronize(copying));
   std::vector<int> got(kCount);
   CHECK_CUDA(cudaMemcpy(got.data(), device, kCount * sizeof(int), cudaMemcpyDeviceToHost));
-  for (int i = 0; i < kCount; ++i) EXPECT(got[i] == i * 3, "late change of element %d: %d instead of %d", i, got[i], i * 3);
+  for (int i = 0; i < kCount; ++i)
+    EXPECT(got[i] == i * 3, "late change of element %d: %d instead of %d", i, got[i], i * 3);
   CHECK_CUDA(cudaStreamDestroy(held));
   CHECK_CUDA(cudaStreamDestroy(copying));
   CHECK_CUDA(cudaEventDestroy(event));

@@ -1,5 +1,5 @@
-// Every thread makes progress: two lanes of one warp that wait for each other, a lock taken by every lane of a
-// warp in turn, two resident blocks that wait for each other, and a cooperative grid of the largest size.
+// Every thread makes progress: two lanes of one warp that wait for each other, a lock taken by every lane of
+// a warp in turn, two resident blocks that wait for each other, and a cooperative grid of the largest size.
 #include <cuda_runtime.h>
 
 #include "tests/support/check.h"
@@ -8,12 +8,15 @@ __global__ void lanesMeet(volatile int* flags) {
   const int lane = threadIdx.x;
   if (lane == 3) {
     flags[0] = 1;
-    while (flags[1] == 0) {}
+    while (flags[1] == 0) {
+    }
     flags[2] = 1;
   } else if (lane == 20) {
-    while (flags[0] == 0) {}
+    while (flags[0] == 0) {
+    }
     flags[1] = 1;
-    while (flags[2] == 0) {}
+    while (flags[2] == 0) {
+    }
     flags[3] = 1;
   }
 }
@@ -32,7 +35,8 @@ __global__ void lanesLock(int* lock, volatile int* counter) {
 
 // The lock written the way that deadlocked before threads of a warp had their own program counters.
 __global__ void lanesSpin(int* lock, volatile int* counter) {
-  while (atomicCAS(lock, 0, 1) != 0) {}
+  while (atomicCAS(lock, 0, 1) != 0) {
+  }
   *counter = *counter + 1;
   __threadfence();
   atomicExch(lock, 0);
@@ -43,7 +47,8 @@ __global__ void blocksMeet(volatile int* flags, int rounds) {
   for (int round = 1; round <= rounds; ++round) {
     if (threadIdx.x == 0) {
       flags[me] = round;
-      while (flags[other] < round) {}
+      while (flags[other] < round) {
+      }
     }
     __syncthreads();
   }
@@ -52,7 +57,8 @@ __global__ void blocksMeet(volatile int* flags, int rounds) {
 __global__ void gridMeets(int* arrived, int* after, int count) {
   if (threadIdx.x == 0) {
     atomicAdd(arrived, 1);
-    while (atomicAdd(arrived, 0) < int(gridDim.x)) {}
+    while (atomicAdd(arrived, 0) < int(gridDim.x)) {
+    }
     atomicAdd(after, *static_cast<volatile int*>(arrived) == count);
   }
 }
@@ -64,7 +70,8 @@ __global__ void warpsMeet(int* out) {
   __syncthreads();
   const int warp = threadIdx.x / 32;
   if (threadIdx.x % 32 == 0) {
-    while (turn != warp) {}
+    while (turn != warp) {
+    }
     out[warp] = turn;
     __threadfence_block();
     turn = warp + 1;
@@ -112,6 +119,7 @@ int main() {
   void* arguments[] = {&arrived, &after, &blocks};
   CHECK_CUDA(cudaLaunchCooperativeKernel(gridMeets, dim3(blocks), dim3(64), arguments));
   fetch();
-  EXPECT(host[0] == blocks && host[1] == blocks, "%d blocks arrived, %d saw all, of %d", host[0], host[1], blocks);
+  EXPECT(host[0] == blocks && host[1] == blocks, "%d blocks arrived, %d saw all, of %d", host[0], host[1],
+         blocks);
   return check::ok("progress: lanes, warps, blocks, grid");
 }

@@ -17,7 +17,8 @@ __device__ int warpSum(int value) {
 __global__ void blockSum(const int* values, int count, long long* total) {
   __shared__ int partial[32];
   int sum = 0;
-  for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < count; i += gridDim.x * blockDim.x) sum += values[i];
+  for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < count; i += gridDim.x * blockDim.x)
+    sum += values[i];
   sum = warpSum(sum);
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
   if (lane == 0) partial[warp] = sum;
@@ -25,7 +26,8 @@ __global__ void blockSum(const int* values, int count, long long* total) {
   if (warp == 0) {
     sum = lane < blockDim.x / 32 ? partial[lane] : 0;
     sum = warpSum(sum);
-    if (lane == 0) atomicAdd(reinterpret_cast<unsigned long long*>(total), (unsigned long long)(long long)sum);
+    if (lane == 0)
+      atomicAdd(reinterpret_cast<unsigned long long*>(total), (unsigned long long)(long long)sum);
   }
 }
 

@@ -1,6 +1,5 @@
 // Memory of the program's own that it registers: copies from it, kernels on it, errors of registration.
 #include <cuda_runtime.h>
-
 #include <unistd.h>
 
 #include <cstdlib>
@@ -22,7 +21,8 @@ int main() {
   std::vector<int> out(kCount + 1024);  // not aligned to anything
   for (int i = 0; i < kCount; ++i) in[i] = i;
   CHECK_CUDA(cudaHostRegister(in, bytes, cudaHostRegisterMapped));
-  CHECK_CUDA(cudaHostRegister(out.data(), out.size() * sizeof(int), cudaHostRegisterPortable | cudaHostRegisterMapped));
+  CHECK_CUDA(cudaHostRegister(out.data(), out.size() * sizeof(int),
+                              cudaHostRegisterPortable | cudaHostRegisterMapped));
 
   int *deviceIn, *deviceOut;
   CHECK_CUDA(cudaHostGetDevicePointer(&deviceIn, in, 0));
@@ -32,7 +32,8 @@ int main() {
     doubleAll<<<(kCount + 127) / 128, 128>>>(deviceIn, deviceOut, kCount);
     CHECK_CUDA(cudaDeviceSynchronize());
     for (int i = 0; i < kCount; ++i) {
-      EXPECT(out[i] == 2 * i * round, "round %d: element %d is %d instead of %d", round, i, out[i], 2 * i * round);
+      EXPECT(out[i] == 2 * i * round, "round %d: element %d is %d instead of %d", round, i, out[i],
+             2 * i * round);
     }
   }
 
@@ -42,7 +43,8 @@ int main() {
   doubleAll<<<(kCount + 127) / 128, 128>>>(device, device, kCount);
   CHECK_CUDA(cudaMemcpyAsync(out.data(), device, kCount * sizeof(int), cudaMemcpyDeviceToHost, 0));
   CHECK_CUDA(cudaStreamSynchronize(0));
-  for (int i = 0; i < kCount; ++i) EXPECT(out[i] == 6 * i, "copied element %d is %d instead of %d", i, out[i], 6 * i);
+  for (int i = 0; i < kCount; ++i)
+    EXPECT(out[i] == 6 * i, "copied element %d is %d instead of %d", i, out[i], 6 * i);
 
   const cudaError_t twice = cudaHostRegister(in, bytes, 0);
   EXPECT(twice == cudaErrorHostMemoryAlreadyRegistered, "registered twice: %s", cudaGetErrorName(twice));
@@ -53,7 +55,8 @@ int main() {
   cudaGetLastError();
   cudaPointerAttributes attributes;
   CHECK_CUDA(cudaPointerGetAttributes(&attributes, in));
-  EXPECT(attributes.type == cudaMemoryTypeUnregistered, "type after unregistering is %d", int(attributes.type));
+  EXPECT(attributes.type == cudaMemoryTypeUnregistered, "type after unregistering is %d",
+         int(attributes.type));
   std::free(in);
   return check::ok("registered: %d elements", kCount);
 }

@@ -1,6 +1,6 @@
-// Works for as long as its standard input is open, then checks what it did: the neighbour of programs that crash.
+// Works for as long as its standard input is open, then checks what it did: the neighbour of programs that
+// crash.
 #include <cuda_runtime.h>
-
 #include <poll.h>
 #include <unistd.h>
 
@@ -22,6 +22,7 @@ int main() {
   }
   int host[256];
   CHECK_CUDA(cudaMemcpy(host, counters, sizeof(host), cudaMemcpyDeviceToHost));
-  for (int i = 0; i < 256; ++i) EXPECT(host[i] == rounds, "counter %d is %d instead of %d", i, host[i], rounds);
+  for (int i = 0; i < 256; ++i)
+    EXPECT(host[i] == rounds, "counter %d is %d instead of %d", i, host[i], rounds);
   return check::ok("steady: %d rounds", rounds);
 }

@@ -25,7 +25,8 @@ __global__ void sumOf(const int* a, const int* b, int* out) {
 static void expectAll(const int* device, int wanted, const char* what) {
   std::vector<int> host(kCount);
   CHECK_CUDA(cudaMemcpy(host.data(), device, kCount * sizeof(int), cudaMemcpyDeviceToHost));
-  for (int i = 0; i < kCount; ++i) EXPECT(host[i] == wanted, "%s: element %d is %d instead of %d", what, i, host[i], wanted);
+  for (int i = 0; i < kCount; ++i)
+    EXPECT(host[i] == wanted, "%s: element %d is %d instead of %d", what, i, host[i], wanted);
 }
 
 // Two producers on two streams, a consumer on a third that waits for both by events.
@@ -39,7 +40,8 @@ static void joinsStreams(int seed) {
   for (int round = 0; round < 20; ++round) {
     for (int i = 0; i < 2; ++i) {
       fill<<<kCount / 128, 128, 0, streams[i]>>>(buffers[i], seed + i);
-      for (int step = 0; step < 5; ++step) scaleAndAdd<<<kCount / 128, 128, 0, streams[i]>>>(buffers[i], 2, round);
+      for (int step = 0; step < 5; ++step)
+        scaleAndAdd<<<kCount / 128, 128, 0, streams[i]>>>(buffers[i], 2, round);
       CHECK_CUDA(cudaEventRecord(produced[i], streams[i]));
       CHECK_CUDA(cudaStreamWaitEvent(streams[2], produced[i], 0));
     }
@@ -106,16 +108,17 @@ static void hasPriorities() {
 int main() {
   constexpr int kThreads = 8;
   std::vector<std::thread> threads;
-  for (int i = 0; i < kThreads; ++i) threads.emplace_back([i] {
-    joinsStreams(10 * i + 1);
-    int* data;
-    CHECK_CUDA(cudaMalloc(&data, kCount * sizeof(int)));
-    fill<<<kCount / 128, 128, 0, cudaStreamPerThread>>>(data, i);
-    scaleAndAdd<<<kCount / 128, 128, 0, cudaStreamPerThread>>>(data, 7, i);
-    CHECK_CUDA(cudaStreamSynchronize(cudaStreamPerThread));
-    expectAll(data, 8 * i, "per-thread default stream");
-    CHECK_CUDA(cudaFree(data));
-  });
+  for (int i = 0; i < kThreads; ++i)
+    threads.emplace_back([i] {
+      joinsStreams(10 * i + 1);
+      int* data;
+      CHECK_CUDA(cudaMalloc(&data, kCount * sizeof(int)));
+      fill<<<kCount / 128, 128, 0, cudaStreamPerThread>>>(data, i);
+      scaleAndAdd<<<kCount / 128, 128, 0, cudaStreamPerThread>>>(data, 7, i);
+      CHECK_CUDA(cudaStreamSynchronize(cudaStreamPerThread));
+      expectAll(data, 8 * i, "per-thread default stream");
+      CHECK_CUDA(cudaFree(data));
+    });
   for (std::thread& thread : threads) thread.join();
   measuresTime();
   ordersLegacyStream();

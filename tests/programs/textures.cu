@@ -1,4 +1,5 @@
-// Texture objects over linear memory, pitched memory and arrays: fetches, addressing modes, filters, conversions.
+// Texture objects over linear memory, pitched memory and arrays: fetches, addressing modes, filters,
+// conversions.
 #include <cuda_runtime.h>
 
 #include <cmath>
@@ -29,7 +30,8 @@ __global__ void sample3d(cudaTextureObject_t texture, int* out) {
 }
 
 static cudaTextureObject_t textureOf(const cudaResourceDesc& resource, cudaTextureAddressMode address,
-                                     cudaTextureFilterMode filter, cudaTextureReadMode read, bool normalized) {
+                                     cudaTextureFilterMode filter, cudaTextureReadMode read,
+                                     bool normalized) {
   cudaTextureDesc description{};
   for (cudaTextureAddressMode& mode : description.addressMode) mode = address;
   description.filterMode = filter;
@@ -52,7 +54,8 @@ static float texel(const std::vector<float>& image, int x, int y, cudaTextureAdd
   return image[y * kWidth + x];
 }
 
-static float sampled(const std::vector<float>& image, float2 where, cudaTextureAddressMode address, bool linear) {
+static float sampled(const std::vector<float>& image, float2 where, cudaTextureAddressMode address,
+                     bool linear) {
   if (!linear) return texel(image, int(std::floor(where.x)), int(std::floor(where.y)), address);
   const float left = std::floor(where.x - 0.5f), top = std::floor(where.y - 0.5f);
   const float fx = where.x - 0.5f - left, fy = where.y - 0.5f - top;
@@ -74,8 +77,10 @@ static void samplesArray(const std::vector<float>& image, const cudaResourceDesc
       if (address == cudaAddressModeWrap && !normalized) continue;  // wrap wants normalized coordinates
       for (const bool linear : {false, true}) {
         std::vector<float2> given = where;
-        if (normalized) for (float2& at : given) at = {at.x / kWidth, at.y / kHeight};
-        CHECK_CUDA(cudaMemcpy(deviceWhere, given.data(), given.size() * sizeof(float2), cudaMemcpyHostToDevice));
+        if (normalized)
+          for (float2& at : given) at = {at.x / kWidth, at.y / kHeight};
+        CHECK_CUDA(
+            cudaMemcpy(deviceWhere, given.data(), given.size() * sizeof(float2), cudaMemcpyHostToDevice));
         const auto texture = textureOf(resource, address, linear ? cudaFilterModeLinear : cudaFilterModePoint,
                                        cudaReadModeElementType, normalized);
         sample2d<<<8, 128>>>(texture, deviceWhere, deviceOut, int(where.size()));
@@ -83,7 +88,7 @@ static void samplesArray(const std::vector<float>& image, const cudaResourceDesc
         for (size_t i = 0; i < out.size(); ++i) {
           // A point exactly between two texels may fall to either once its coordinate was divided.
           const bool between = normalized && !linear &&
-              (where[i].x == std::floor(where[i].x) || where[i].y == std::floor(where[i].y));
+                               (where[i].x == std::floor(where[i].x) || where[i].y == std::floor(where[i].y));
           const float wanted = sampled(image, where[i], address, linear);
           const float tolerance = linear ? 0.3f : 0;  // filter weights have 8 fractional bits
           EXPECT(between || std::fabs(out[i] - wanted) <= tolerance,
@@ -104,8 +109,8 @@ static void samplesArrays() {
   const cudaChannelFormatDesc format = cudaCreateChannelDesc<float>();
   cudaArray_t array;
   CHECK_CUDA(cudaMallocArray(&array, &format, kWidth, kHeight));
-  CHECK_CUDA(cudaMemcpy2DToArray(array, 0, 0, image.data(), kWidth * sizeof(float), kWidth * sizeof(float), kHeight,
-                                 cudaMemcpyHostToDevice));
+  CHECK_CUDA(cudaMemcpy2DToArray(array, 0, 0, image.data(), kWidth * sizeof(float), kWidth * sizeof(float),
+                                 kHeight, cudaMemcpyHostToDevice));
   cudaResourceDesc resource{};
   resource.resType = cudaResourceTypeArray;
   resource.res.array.array = array;
@@ -125,10 +130,12 @@ static void fetchesLinearMemory() {
   resource.res.linear.devPtr = device;
   resource.res.linear.desc = cudaCreateChannelDesc<float>();
   resource.res.linear.sizeInBytes = values.size() * sizeof(float);
-  const auto texture = textureOf(resource, cudaAddressModeClamp, cudaFilterModePoint, cudaReadModeElementType, false);
+  const auto texture =
+      textureOf(resource, cudaAddressModeClamp, cudaFilterModePoint, cudaReadModeElementType, false);
   fetch1d<<<8, 128>>>(texture, deviceOut, 1000);
   CHECK_CUDA(cudaMemcpy(out.data(), deviceOut, out.size() * sizeof(float), cudaMemcpyDeviceToHost));
-  for (int i = 0; i < 1000; ++i) EXPECT(out[i] == values[i], "fetch %d gave %g instead of %g", i, out[i], values[i]);
+  for (int i = 0; i < 1000; ++i)
+    EXPECT(out[i] == values[i], "fetch %d gave %g instead of %g", i, out[i], values[i]);
   CHECK_CUDA(cudaDestroyTextureObject(texture));
   CHECK_CUDA(cudaFree(device));
   CHECK_CUDA(cudaFree(deviceOut));
@@ -140,12 +147,15 @@ static void convertsPitchedBytes() {
   size_t pitch = 0;
   CHECK_CUDA(cudaMallocPitch(&pixels, &pitch, 16 * sizeof(uchar4), 8));
   std::vector<uchar4> host(16 * 8);
-  for (int i = 0; i < 128; ++i) host[i] = {static_cast<unsigned char>(i), static_cast<unsigned char>(255 - i), 51, 255};
-  CHECK_CUDA(cudaMemcpy2D(pixels, pitch, host.data(), 16 * sizeof(uchar4), 16 * sizeof(uchar4), 8, cudaMemcpyHostToDevice));
+  for (int i = 0; i < 128; ++i)
+    host[i] = {static_cast<unsigned char>(i), static_cast<unsigned char>(255 - i), 51, 255};
+  CHECK_CUDA(cudaMemcpy2D(pixels, pitch, host.data(), 16 * sizeof(uchar4), 16 * sizeof(uchar4), 8,
+                          cudaMemcpyHostToDevice));
   cudaResourceDesc resource{};
   resource.resType = cudaResourceTypePitch2D;
   resource.res.pitch2D = {pixels, cudaCreateChannelDesc<uchar4>(), 16, 8, pitch};
-  const auto texture = textureOf(resource, cudaAddressModeClamp, cudaFilterModePoint, cudaReadModeNormalizedFloat, false);
+  const auto texture =
+      textureOf(resource, cudaAddressModeClamp, cudaFilterModePoint, cudaReadModeNormalizedFloat, false);
   std::vector<float2> where(128);
   for (int i = 0; i < 128; ++i) where[i] = {float(i % 16) + 0.5f, float(i / 16) + 0.5f};
   float2* deviceWhere;
@@ -157,7 +167,8 @@ static void convertsPitchedBytes() {
   std::vector<float4> out(128);
   CHECK_CUDA(cudaMemcpy(out.data(), deviceOut, sizeof(float4) * 128, cudaMemcpyDeviceToHost));
   for (int i = 0; i < 128; ++i) {
-    const bool right = std::fabs(out[i].x - float(i) / 255) < 1e-6f && std::fabs(out[i].y - float(255 - i) / 255) < 1e-6f &&
+    const bool right = std::fabs(out[i].x - float(i) / 255) < 1e-6f &&
+                       std::fabs(out[i].y - float(255 - i) / 255) < 1e-6f &&
                        std::fabs(out[i].z - 0.2f) < 1e-6f && out[i].w == 1.0f;
     EXPECT(right, "pixel %d is %g %g %g %g", i, out[i].x, out[i].y, out[i].z, out[i].w);
   }
@@ -181,12 +192,14 @@ static void samplesVolume() {
   cudaResourceDesc resource{};
   resource.resType = cudaResourceTypeArray;
   resource.res.array.array = array;
-  const auto texture = textureOf(resource, cudaAddressModeClamp, cudaFilterModePoint, cudaReadModeElementType, false);
+  const auto texture =
+      textureOf(resource, cudaAddressModeClamp, cudaFilterModePoint, cudaReadModeElementType, false);
   int* deviceOut;
   CHECK_CUDA(cudaMalloc(&deviceOut, out.size() * sizeof(int)));
   sample3d<<<1, dim3(kX, kY, kDepth)>>>(texture, deviceOut);
   CHECK_CUDA(cudaMemcpy(out.data(), deviceOut, out.size() * sizeof(int), cudaMemcpyDeviceToHost));
-  for (size_t i = 0; i < out.size(); ++i) EXPECT(out[i] == volume[i], "voxel %zu is %d instead of %d", i, out[i], volume[i]);
+  for (size_t i = 0; i < out.size(); ++i)
+    EXPECT(out[i] == volume[i], "voxel %zu is %d instead of %d", i, out[i], volume[i]);
   CHECK_CUDA(cudaDestroyTextureObject(texture));
   CHECK_CUDA(cudaFreeArray(array));
 }

@@ -1,4 +1,5 @@
-// A Thrust pipeline from host vector to host vector: generate, transform, sort by key, reduce by key, unique, scan.
+// A Thrust pipeline from host vector to host vector: generate, transform, sort by key, reduce by key, unique,
+// scan.
 #include <thrust/copy.h>
 #include <thrust/device_vector.h>
 #include <thrust/execution_policy.h>
@@ -42,14 +43,17 @@ int main() {
 
   thrust::stable_sort_by_key(keys.begin(), keys.end(), values.begin());
   thrust::device_vector<int> distinct(kBuckets), sums(kBuckets);
-  const auto ends = thrust::reduce_by_key(keys.begin(), keys.end(), values.begin(), distinct.begin(), sums.begin());
+  const auto ends =
+      thrust::reduce_by_key(keys.begin(), keys.end(), values.begin(), distinct.begin(), sums.begin());
   std::map<int, int> wanted;
   for (int i = 0; i < kCount; ++i) wanted[Bucket{}(i)] += i;
-  EXPECT(ends.first - distinct.begin() == long(wanted.size()), "%ld distinct keys", long(ends.first - distinct.begin()));
+  EXPECT(ends.first - distinct.begin() == long(wanted.size()), "%ld distinct keys",
+         long(ends.first - distinct.begin()));
   const thrust::host_vector<int> hostDistinct = distinct, hostSums = sums;
   size_t at = 0;
   for (const auto& [key, sum] : wanted) {
-    EXPECT(hostDistinct[at] == key && hostSums[at] == sum, "bucket %d sums to %d instead of %d", key, hostSums[at], sum);
+    EXPECT(hostDistinct[at] == key && hostSums[at] == sum, "bucket %d sums to %d instead of %d", key,
+           hostSums[at], sum);
     ++at;
   }
 
@@ -68,6 +72,7 @@ int main() {
   thrust::transform(thrust::counting_iterator<int>(0), thrust::counting_iterator<int>(1000), doubles.begin(),
                     Descending{});
   thrust::sort(doubles.begin(), doubles.end());
-  EXPECT(doubles[0] == 1 && doubles[999] == 1000, "sorted doubles from %g to %g", double(doubles[0]), double(doubles[999]));
+  EXPECT(doubles[0] == 1 && doubles[999] == 1000, "sorted doubles from %g to %g", double(doubles[0]),
+         double(doubles[999]));
   return check::ok("thrust_pipeline: %zu buckets", wanted.size());
 }

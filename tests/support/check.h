@@ -34,26 +34,26 @@ __attribute__((format(printf, 1, 2))) inline int ok(const char* format, ...) {
 
 }  // namespace check
 
-#define CHECK_CUDA(call)                                                                             \
-  do {                                                                                               \
-    const cudaError_t status_ = (call);                                                              \
-    if (status_ != cudaSuccess)                                                                      \
-      check::fail(__FILE__, __LINE__, "%s: %s (%s)", #call, cudaGetErrorName(status_),               \
-                  cudaGetErrorString(status_));                                                      \
+#define CHECK_CUDA(call)                                                               \
+  do {                                                                                 \
+    const cudaError_t status_ = (call);                                                \
+    if (status_ != cudaSuccess)                                                        \
+      check::fail(__FILE__, __LINE__, "%s: %s (%s)", #call, cudaGetErrorName(status_), \
+                  cudaGetErrorString(status_));                                        \
   } while (0)
 
-#define CHECK_DRIVER(call)                                                                           \
-  do {                                                                                               \
-    const CUresult status_ = (call);                                                                 \
-    if (status_ != CUDA_SUCCESS) {                                                                   \
-      const char* name_ = nullptr;                                                                   \
-      cuGetErrorName(status_, &name_);                                                               \
-      check::fail(__FILE__, __LINE__, "%s: %s (%d)", #call, name_ ? name_ : "?", int(status_));      \
-    }                                                                                                \
+#define CHECK_DRIVER(call)                                                                      \
+  do {                                                                                          \
+    const CUresult status_ = (call);                                                            \
+    if (status_ != CUDA_SUCCESS) {                                                              \
+      const char* name_ = nullptr;                                                              \
+      cuGetErrorName(status_, &name_);                                                          \
+      check::fail(__FILE__, __LINE__, "%s: %s (%d)", #call, name_ ? name_ : "?", int(status_)); \
+    }                                                                                           \
   } while (0)
 
 // EXPECT(condition, "format", values...): what differed, in the program's own words.
-#define EXPECT(condition, ...)                                                                       \
-  do {                                                                                               \
-    if (!(condition)) check::fail(__FILE__, __LINE__, __VA_ARGS__);                                  \
+#define EXPECT(condition, ...)                                      \
+  do {                                                              \
+    if (!(condition)) check::fail(__FILE__, __LINE__, __VA_ARGS__); \
   } while (0)
