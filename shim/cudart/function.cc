@@ -8,9 +8,6 @@
 namespace vgpu::cudart {
 namespace {
 
-static_assert(sizeof(cudaLaunchAttribute) == sizeof(CUlaunchAttribute));
-static_assert(offsetof(cudaLaunchAttribute, val) == offsetof(CUlaunchAttribute, value));
-
 cudaError_t onFunction(const void* function, auto body) {
   return onContext([&] {
     CUfunction handle = nullptr;
@@ -64,17 +61,6 @@ cudaError_t activeBlocks(int* blocks, const void* function, int blockSize, size_
   return onFunction(function, [&](CUfunction handle) {
     return driver::cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(blocks, handle, blockSize, sharedBytes, flags);
   });
-}
-
-CUlaunchConfig driverForm(const cudaLaunchConfig_t& config) {
-  CUlaunchConfig launch{};
-  launch.gridDimX = config.gridDim.x, launch.gridDimY = config.gridDim.y, launch.gridDimZ = config.gridDim.z;
-  launch.blockDimX = config.blockDim.x, launch.blockDimY = config.blockDim.y, launch.blockDimZ = config.blockDim.z;
-  launch.sharedMemBytes = static_cast<unsigned>(config.dynamicSmemBytes);
-  launch.hStream = config.stream;
-  launch.attrs = reinterpret_cast<CUlaunchAttribute*>(config.attrs);
-  launch.numAttrs = config.numAttrs;
-  return launch;
 }
 
 }  // namespace
@@ -149,22 +135,6 @@ cudaError_t cudaOccupancyAvailableDynamicSMemPerBlock(size_t* bytes, const void*
                                                       int blockSize) {
   return onFunction(function, [&](CUfunction handle) {
     return driver::cuOccupancyAvailableDynamicSMemPerBlock(bytes, handle, blocks, blockSize);
-  });
-}
-
-cudaError_t cudaOccupancyMaxPotentialClusterSize(int* size, const void* function, const cudaLaunchConfig_t* config) {
-  return onFunction(function, [&](CUfunction handle) {
-    if (config == nullptr) return CUDA_ERROR_INVALID_VALUE;
-    CUlaunchConfig launch = driverForm(*config);
-    return driver::cuOccupancyMaxPotentialClusterSize(size, handle, &launch);
-  });
-}
-
-cudaError_t cudaOccupancyMaxActiveClusters(int* count, const void* function, const cudaLaunchConfig_t* config) {
-  return onFunction(function, [&](CUfunction handle) {
-    if (config == nullptr) return CUDA_ERROR_INVALID_VALUE;
-    CUlaunchConfig launch = driverForm(*config);
-    return driver::cuOccupancyMaxActiveClusters(count, handle, &launch);
   });
 }
 

@@ -1,6 +1,6 @@
 // Launches. Compiled twice, as copy.cc is. The driver lays out parameters and checks limits; a kernel is passed as
 // its context-independent handle, which the driver takes in place of a function.
-#include <array>
+#include <cstddef>
 #include <limits>
 
 #include "shim/cudart/default_stream.h"
@@ -9,6 +9,9 @@
 
 namespace vgpu::cudart {
 namespace {
+
+static_assert(sizeof(cudaLaunchAttribute) == sizeof(CUlaunchAttribute));
+static_assert(offsetof(cudaLaunchAttribute, val) == offsetof(CUlaunchAttribute, value));
 
 CUfunction asFunction(CUkernel kernel) { return reinterpret_cast<CUfunction>(kernel); }
 

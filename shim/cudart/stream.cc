@@ -31,9 +31,4 @@ cudaError_t cudaThreadExchangeStreamCaptureMode(cudaStreamCaptureMode* mode) {
       [&] { return driver::cuThreadExchangeStreamCaptureMode(reinterpret_cast<CUstreamCaptureMode*>(mode)); });
 }
 
-// The graph that an ended capture hands out is the caller's to destroy, whatever else can be done with it.
-cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
-  return onContext([&] { return driver::cuGraphDestroy(graph); });
-}
-
 }  // extern "C"
