@@ -1,5 +1,5 @@
-// AddressMap: what lies where in the session's addresses: device memory, pinned and managed memory, shadows of
-// registered memory, globals of modules. Touched by the dispatcher thread only; owns host mappings.
+// AddressMap: what lies where in the session's addresses: device memory, pinned and managed memory, shadows
+// of registered memory, globals of modules. Touched by the dispatcher thread only; owns host mappings.
 // Addresses and sizes asked about are the guest's and untrusted.
 #pragma once
 
@@ -19,11 +19,11 @@ struct MemoryBlock {
   uint64_t address = 0;
   uint64_t sizeBytes = 0;
   MemoryKind kind = MemoryKind::Device;
-  ContextObject* context = nullptr;          // current when it was made
-  CUmemGenericAllocationHandle physical = 0; // of Device
-  Mapping host;                              // of Host, Managed and Shadow
-  const void* owner = nullptr;               // module or library of a Global
-  uint32_t uses = 1;                         // of a Global: how often it was asked for
+  ContextObject* context = nullptr;           // current when it was made
+  CUmemGenericAllocationHandle physical = 0;  // of Device
+  Mapping host;                               // of Host, Managed and Shadow
+  const void* owner = nullptr;                // module or library of a Global
+  uint32_t uses = 1;                          // of a Global: how often it was asked for
 };
 
 class AddressMap {
@@ -32,14 +32,16 @@ class AddressMap {
   bool insert(MemoryBlock block);
   // The block that holds the address; valid until the map changes.
   MemoryBlock* find(uint64_t address) {
-    if (last_ && address - last_->address < last_->sizeBytes) [[likely]] return last_;
+    if (last_ && address - last_->address < last_->sizeBytes) [[likely]]
+      return last_;
     return search(address);
   }
   MemoryBlock* findStart(uint64_t address);
-  // True when all of [address, address + sizeBytes) is live, in one block or in adjoining ones. Zero bytes: always.
+  // True when all of [address, address + sizeBytes) is live, in one block or in adjoining ones. Zero bytes:
+  // always.
   bool covers(uint64_t address, uint64_t sizeBytes) {
-    if (last_ && address - last_->address < last_->sizeBytes && sizeBytes <= last_->sizeBytes - (address - last_->address))
-        [[likely]] {
+    if (last_ && address - last_->address < last_->sizeBytes &&
+        sizeBytes <= last_->sizeBytes - (address - last_->address)) [[likely]] {
       return true;
     }
     return coversSlowly(address, sizeBytes);

@@ -1,5 +1,6 @@
-// Blobs: module images on their way, gathered from records until a load names them. Dispatcher thread only; a blob taken
-// for a load belongs to that load. Sizes and bytes are the guest's: bounded before memory is taken, content unchecked.
+// Blobs: module images on their way, gathered from records until a load names them. Dispatcher thread only; a
+// blob taken for a load belongs to that load. Sizes and bytes are the guest's: bounded before memory is
+// taken, content unchecked.
 #pragma once
 
 #include <cstdint>

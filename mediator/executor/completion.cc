@@ -1,5 +1,7 @@
 #include "mediator/executor/completion.h"
 
+#include <cstring>
+
 #include "mediator/executor/execution.h"
 #include "protocol/calls/messages.h"
 
@@ -56,7 +58,14 @@ void Completions::complete(const Completion& completion, CUresult status) {
       return;
     case Completion::Kind::FinishDownload: {
       const CUresult outcome = execution_.settled(completion.context, status);
-      execution_.channel.completeDownload(completion.to, outcome, outcome == CUDA_SUCCESS ? completion.to.slotBytes : 0);
+      if (completion.staging) {
+        const auto into = execution_.channel.slotMemory(completion.to.slot);
+        if (outcome == CUDA_SUCCESS)
+          std::memcpy(into.data(), completion.staging->data, completion.to.slotBytes);
+        if (execution_.staging.giveBack(completion.staging)) execution_.wake();
+      }
+      execution_.channel.completeDownload(completion.to, outcome,
+                                          outcome == CUDA_SUCCESS ? completion.to.slotBytes : 0);
       return;
     }
     case Completion::Kind::CallHostFunction: {

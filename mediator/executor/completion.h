@@ -1,6 +1,7 @@
-// Completions: what is to happen when all that precedes in a stream is over, by the driver's stream callbacks (which, unlike
-// host functions, come also when the context has failed). add() from the dispatcher; what then happens runs on the driver's
-// callback thread: it answers, releases or retires, and never blocks or calls the driver.
+// Completions: what is to happen when all that precedes in a stream is over, by the driver's stream callbacks
+// (which, unlike host functions, come also when the context has failed). add() from the dispatcher; what then
+// happens runs on the driver's callback thread: it answers, releases or retires, and never blocks or calls
+// the driver.
 #pragma once
 
 #include <condition_variable>

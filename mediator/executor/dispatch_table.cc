@@ -19,11 +19,14 @@ void dispatchMessage(Execution& execution, Submission& s) {
 Dispatch dispatchOf(uint16_t number) {
   switch (number) {
 #define CALL(number, symbol, ...) \
-  case number: return &dispatchCall<number>;
+  case number:                    \
+    return &dispatchCall<number>;
 #define MESSAGE(number, name, mode) \
-  case number: return &dispatchMessage<protocol::messages::name, &handle##name>;
+  case number:                      \
+    return &dispatchMessage<protocol::messages::name, &handle##name>;
 #include "protocol/calls/table.inc"
-    default: return nullptr;
+    default:
+      return nullptr;
   }
 }
 

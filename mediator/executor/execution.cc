@@ -21,8 +21,9 @@ bool answersThroughSlot(uint16_t number) {
 
 }  // namespace
 
-Execution::Execution(const Driver& driverTable, transport::HostChannel& hostChannel, link::StatisticsPage& page,
-                     Admission& admission, const ExecutionSettings& executionSettings)
+Execution::Execution(const Driver& driverTable, transport::HostChannel& hostChannel,
+                     link::StatisticsPage& page, Admission& admission,
+                     const ExecutionSettings& executionSettings)
     : driver(driverTable),
       channel(hostChannel),
       statistics(page),
@@ -36,7 +37,8 @@ Execution::Execution(const Driver& driverTable, transport::HostChannel& hostChan
   const BoundRows bound = boundRows(driver);
   for (const protocol::RowInfo& row : protocol::kRows) {
     if (!bound[row.number]) continue;
-    rows_[row.number] = {dispatchOf(row.number), row.mode, row.mode == Mode::Blocking && !isPlainWait(row.number)};
+    rows_[row.number] = {dispatchOf(row.number), row.mode,
+                         row.mode == Mode::Blocking && !isPlainWait(row.number)};
   }
 }
 
@@ -56,7 +58,8 @@ Execution::End Execution::run() {
     }
     switch (channel.next(*record, polling ? std::chrono::nanoseconds(0) : std::chrono::nanoseconds::max())) {
       case Next::Record:
-        if (polled_) [[unlikely]] handOver(*std::exchange(polled_, std::nullopt));
+        if (polled_) [[unlikely]]
+          handOver(*std::exchange(polled_, std::nullopt));
         take(*record);
         break;
       case Next::TimedOut:
@@ -73,7 +76,8 @@ Execution::End Execution::run() {
 }
 
 void Execution::take(const transport::IncomingRecord& record) {
-  if (inbox_.pending()) [[unlikely]] settleInbox();
+  if (inbox_.pending()) [[unlikely]]
+    settleInbox();
   Submission s = Submission::of(record);
   link::addOwned(statistics.bytesFromGuest, s.arguments.size() + s.data.size());
   dispatch(s);
@@ -115,7 +119,8 @@ void Execution::refuseUnknown(Submission& s) {
   link::addOwned(statistics.unknownCalls);
   if (refused_.size() < 256 && refused_.insert(s.number).second) {
     const auto name = protocol::callName(s.number);
-    log::warning("call not supported by this executor's driver", {{"number", s.number}, {"call", name.empty() ? "unknown" : name}});
+    log::warning("call not supported by this executor's driver",
+                 {{"number", s.number}, {"call", name.empty() ? "unknown" : name}});
   }
   const size_t index = protocol::callIndex(s.number);
   const bool postedRow = index < protocol::kRowCount && protocol::kRows[index].mode == Mode::Posted;
@@ -127,7 +132,8 @@ void Execution::refuseUnknown(Submission& s) {
 
 void Execution::applyContext(ContextObject* context) {
   CUcontext wanted = context ? context->driver : nullptr;
-  if (appliedKnown_ && wanted == applied_) [[likely]] return;
+  if (appliedKnown_ && wanted == applied_) [[likely]]
+    return;
   appliedKnown_ = driver.cuCtxSetCurrent(wanted) == CUDA_SUCCESS;
   applied_ = wanted;
 }
@@ -148,7 +154,8 @@ void Execution::wake() {
 
 bool Execution::overLimit() const {
   // While a host function runs in the guest its end comes by the ring, which therefore must go on being read.
-  const bool tooMuch = queues.heldOperations() > settings.heldOperations || queues.heldBytes() > settings.spillBytes;
+  const bool tooMuch =
+      queues.heldOperations() > settings.heldOperations || queues.heldBytes() > settings.spillBytes;
   return tooMuch && hostFunctions_.empty();
 }
 
@@ -199,12 +206,14 @@ void Execution::failedAsynchronously(ContextObject* context, CUresult status) {
   if (!context->keptError.compare_exchange_strong(none, status)) return;
   statistics.asyncErrors.fetch_add(1, std::memory_order_relaxed);
   const protocol::events::ContextFailed failed{context->handle.bits(), status, 0};
-  channel.postEvent(static_cast<uint16_t>(protocol::events::EventKind::ContextFailed), std::as_bytes(std::span(&failed, 1)));
+  channel.postEvent(static_cast<uint16_t>(protocol::events::EventKind::ContextFailed),
+                    std::as_bytes(std::span(&failed, 1)));
 }
 
 CUresult Execution::settled(ContextObject* context, CUresult status) {
   if (!context) return status;
-  if (context->keptError.load(std::memory_order_relaxed) == CUDA_SUCCESS) [[likely]] return status;
+  if (context->keptError.load(std::memory_order_relaxed) == CUDA_SUCCESS) [[likely]]
+    return status;
   const auto kept = static_cast<CUresult>(context->keptError.exchange(CUDA_SUCCESS));
   return status != CUDA_SUCCESS ? status : kept;
 }

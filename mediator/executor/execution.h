@@ -1,7 +1,8 @@
-// Execution: one session at work. The dispatcher thread takes records in ring order, decodes them, passes each operation of
-// a stream through the admission point, calls the driver and answers. Only waits and long loads run beside it, on workers.
-// It owns the session's objects, addresses and queues; the driver table, channel and statistics outlive it.
-// Everything in a Submission comes from the guest: handles, addresses, sizes are checked here before use.
+// Execution: one session at work. The dispatcher thread takes records in ring order, decodes them, passes
+// each operation of a stream through the admission point, calls the driver and answers. Only waits and long
+// loads run beside it, on workers. It owns the session's objects, addresses and queues; the driver table,
+// channel and statistics outlive it. Everything in a Submission comes from the guest: handles, addresses,
+// sizes are checked here before use.
 #pragma once
 
 #include <atomic>
@@ -30,11 +31,11 @@ namespace vgpu::executor {
 class OutputForwarder;
 
 struct ExecutionSettings {
-  uint64_t memoryBytes = 0;                    // device memory of the session; 0: what the device has
+  uint64_t memoryBytes = 0;  // device memory of the session; 0: what the device has
   uint64_t pinnedBytes = uint64_t{8} << 30;
-  uint64_t spillBytes = uint64_t{256} << 20;   // staging and held data
+  uint64_t spillBytes = uint64_t{256} << 20;  // staging and held data
   uint32_t heldOperations = 16384;
-  uint64_t rangeBase = 0, rangeBytes = 0;      // the session's addresses, reserved
+  uint64_t rangeBase = 0, rangeBytes = 0;  // the session's addresses, reserved
   bool strict = false;
 };
 
@@ -56,8 +57,8 @@ class Execution {
  public:
   enum class End { Lost, Violation };
 
-  Execution(const Driver& driver, transport::HostChannel& channel, link::StatisticsPage& statistics, Admission& admission,
-            const ExecutionSettings& settings);
+  Execution(const Driver& driver, transport::HostChannel& channel, link::StatisticsPage& statistics,
+            Admission& admission, const ExecutionSettings& settings);
   ~Execution();
   Execution(const Execution&) = delete;
   Execution& operator=(const Execution&) = delete;
@@ -91,14 +92,17 @@ class Execution {
   bool lied() const { return lied_; }
   // The outcome of a Posted row: kept for the next wait, or answered in strict mode.
   void posted(Submission& s, CUresult status) {
-    if (status != CUDA_SUCCESS) [[unlikely]] keepError(s, status);
-    if (s.wantsReply) [[unlikely]] answerStrictly(s, status);
+    if (status != CUDA_SUCCESS) [[unlikely]]
+      keepError(s, status);
+    if (s.wantsReply) [[unlikely]]
+      answerStrictly(s, status);
   }
   // The outcome of any other row.
   void reply(const Submission& s, CUresult status, std::span<const std::byte> payload = {});
   template <class T>
   void replyWith(const Submission& s, CUresult status, const T& value) {
-    reply(s, status, status == CUDA_SUCCESS ? std::as_bytes(std::span(&value, 1)) : std::span<const std::byte>());
+    reply(s, status,
+          status == CUDA_SUCCESS ? std::as_bytes(std::span(&value, 1)) : std::span<const std::byte>());
   }
   // Whatever the row: posted or reply as its mode says.
   void conclude(Submission& s, CUresult status);
@@ -132,7 +136,8 @@ class Execution {
   // ---- for handlers: streams
   // True: give the operation to the driver now. False: it is held, and will be dispatched again.
   bool begin(StreamObject& stream, Submission& s) {
-    if (s.replayed || (queues.admits(stream.queue) && stream.sinceCheckpoint < kCheckpointOperations)) [[likely]] {
+    if (s.replayed || (queues.admits(stream.queue) && stream.sinceCheckpoint < kCheckpointOperations))
+        [[likely]] {
       if (!stream.busy) markBusy(stream);
       ++stream.context->epoch;
       ++stream.sinceCheckpoint;
@@ -145,7 +150,8 @@ class Execution {
   // Whether begin() would say yes to an operation that arrives now.
   bool mayBegin(StreamObject& stream) { return queues.admits(stream.queue) && makeRoom(stream); }
   // Holds the record in its stream; it is dispatched again when it may start, after `starts` was called.
-  void holdBack(StreamObject& stream, Submission& s, std::function<bool()> ready, std::function<void()> starts);
+  void holdBack(StreamObject& stream, Submission& s, std::function<bool()> ready,
+                std::function<void()> starts);
   void markBusy(StreamObject& stream);
   // Whether all work that the stream follows is over. Never says so of a capturing stream.
   bool isIdle(StreamObject& stream);

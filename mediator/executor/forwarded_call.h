@@ -1,6 +1,6 @@
-// The dispatch of one forwarded row, made from its roles: decode into private storage, check, pass the admission point,
-// call the driver, answer. What a row needs beside that is an overload of rangesLive, prepared or done below.
-// Runs on the dispatcher; the arguments are the guest's.
+// The dispatch of one forwarded row, made from its roles: decode into private storage, check, pass the
+// admission point, call the driver, answer. What a row needs beside that is an overload of rangesLive,
+// prepared or done below. Runs on the dispatcher; the arguments are the guest's.
 #pragma once
 
 #include <array>
@@ -15,7 +15,8 @@ namespace vgpu::executor {
 template <uint16_t number>
 struct Number {};
 
-template <uint16_t number, class Indices = std::make_index_sequence<std::tuple_size_v<typename protocol::Row<number>::Roles>>>
+template <uint16_t number,
+          class Indices = std::make_index_sequence<std::tuple_size_v<typename protocol::Row<number>::Roles>>>
 class ForwardedCall;
 
 template <uint16_t number, size_t... i>
@@ -23,11 +24,16 @@ class ForwardedCall<number, std::index_sequence<i...>> {
   using Row = protocol::Row<number>;
   using Arguments = typename protocol::Signature<typename Row::VendorFunction>::Tuple;
   template <size_t index>
-  using Role = HostRole<std::tuple_element_t<index, typename Row::Roles>, std::tuple_element_t<index, Arguments>>;
+  using Role =
+      HostRole<std::tuple_element_t<index, typename Row::Roles>, std::tuple_element_t<index, Arguments>>;
 
  public:
-  void decode([[maybe_unused]] Decoder& in, [[maybe_unused]] Binding& binding) { (get<i>().decode(in, binding), ...); }
-  CUresult invoke(const Driver& driver) { return (driver.*DriverFunction<number>::kMember)(get<i>().pass()...); }
+  void decode([[maybe_unused]] Decoder& in, [[maybe_unused]] Binding& binding) {
+    (get<i>().decode(in, binding), ...);
+  }
+  CUresult invoke(const Driver& driver) {
+    return (driver.*DriverFunction<number>::kMember)(get<i>().pass()...);
+  }
   void finish([[maybe_unused]] Binding& binding) { (get<i>().finish(binding), ...); }
   void encode([[maybe_unused]] Encoder& out) { (get<i>().encode(out), ...); }
   bool wantAll() {
@@ -55,7 +61,8 @@ template <class Call>
 void settledWith(Binding&, Call&, CUresult, auto) {}
 template <class Call>
 void settledWith(Binding& binding, Call& call, CUresult status, Number<protocol::call::cuMemMap>) {
-  noteMapping(binding.execution, binding.submission, call.template get<0>().value, call.template get<1>().value, status == CUDA_SUCCESS);
+  noteMapping(binding.execution, binding.submission, call.template get<0>().value,
+              call.template get<1>().value, status == CUDA_SUCCESS);
 }
 // Before the driver is called; false: the row has answered by itself, or will.
 template <class Call>
@@ -70,7 +77,8 @@ void done(Binding&, Call&, auto) {}
 inline uint64_t extent(uint64_t last, uint64_t pitch, uint64_t rows) {
   uint64_t bytes;
   if (rows == 0 || last == 0) return 0;
-  if (__builtin_mul_overflow(pitch, rows - 1, &bytes) || __builtin_add_overflow(bytes, last, &bytes)) return UINT64_MAX;
+  if (__builtin_mul_overflow(pitch, rows - 1, &bytes) || __builtin_add_overflow(bytes, last, &bytes))
+    return UINT64_MAX;
   return bytes;
 }
 inline uint64_t product(uint64_t a, uint64_t b) {
@@ -79,37 +87,55 @@ inline uint64_t product(uint64_t a, uint64_t b) {
 }
 
 template <class Call>
-bool rangesLive(Execution& execution, const Submission& s, Call& call, Number<protocol::call::cuMemcpyAsync>) {
+bool rangesLive(Execution& execution, const Submission& s, Call& call,
+                Number<protocol::call::cuMemcpyAsync>) {
   const uint64_t bytes = call.template get<2>().value;
-  return execution.covers(s, call.template get<0>().value, bytes) && execution.covers(s, call.template get<1>().value, bytes);
+  return execution.covers(s, call.template get<0>().value, bytes) &&
+         execution.covers(s, call.template get<1>().value, bytes);
 }
 template <uint64_t elementBytes, class Call>
 bool fillLive(Execution& execution, const Submission& s, Call& call) {
-  return execution.covers(s, call.template get<0>().value, product(call.template get<2>().value, elementBytes));
+  return execution.covers(s, call.template get<0>().value,
+                          product(call.template get<2>().value, elementBytes));
 }
 template <uint64_t elementBytes, class Call>
 bool fill2DLive(Execution& execution, const Submission& s, Call& call) {
   const uint64_t width = product(call.template get<3>().value, elementBytes);
-  return execution.covers(s, call.template get<0>().value, extent(width, call.template get<1>().value, call.template get<4>().value));
+  return execution.covers(s, call.template get<0>().value,
+                          extent(width, call.template get<1>().value, call.template get<4>().value));
 }
 template <class Call>
-bool rangesLive(Execution& e, const Submission& s, Call& call, Number<protocol::call::cuMemsetD8Async>) { return fillLive<1>(e, s, call); }
+bool rangesLive(Execution& e, const Submission& s, Call& call, Number<protocol::call::cuMemsetD8Async>) {
+  return fillLive<1>(e, s, call);
+}
 template <class Call>
-bool rangesLive(Execution& e, const Submission& s, Call& call, Number<protocol::call::cuMemsetD16Async>) { return fillLive<2>(e, s, call); }
+bool rangesLive(Execution& e, const Submission& s, Call& call, Number<protocol::call::cuMemsetD16Async>) {
+  return fillLive<2>(e, s, call);
+}
 template <class Call>
-bool rangesLive(Execution& e, const Submission& s, Call& call, Number<protocol::call::cuMemsetD32Async>) { return fillLive<4>(e, s, call); }
+bool rangesLive(Execution& e, const Submission& s, Call& call, Number<protocol::call::cuMemsetD32Async>) {
+  return fillLive<4>(e, s, call);
+}
 template <class Call>
-bool rangesLive(Execution& e, const Submission& s, Call& call, Number<protocol::call::cuMemsetD2D8Async>) { return fill2DLive<1>(e, s, call); }
+bool rangesLive(Execution& e, const Submission& s, Call& call, Number<protocol::call::cuMemsetD2D8Async>) {
+  return fill2DLive<1>(e, s, call);
+}
 template <class Call>
-bool rangesLive(Execution& e, const Submission& s, Call& call, Number<protocol::call::cuMemsetD2D16Async>) { return fill2DLive<2>(e, s, call); }
+bool rangesLive(Execution& e, const Submission& s, Call& call, Number<protocol::call::cuMemsetD2D16Async>) {
+  return fill2DLive<2>(e, s, call);
+}
 template <class Call>
-bool rangesLive(Execution& e, const Submission& s, Call& call, Number<protocol::call::cuMemsetD2D32Async>) { return fill2DLive<4>(e, s, call); }
+bool rangesLive(Execution& e, const Submission& s, Call& call, Number<protocol::call::cuMemsetD2D32Async>) {
+  return fill2DLive<4>(e, s, call);
+}
 template <class Call>
-bool rangesLive(Execution& e, const Submission& s, Call& call, Number<protocol::call::cuStreamWriteValue64_v2>) {
+bool rangesLive(Execution& e, const Submission& s, Call& call,
+                Number<protocol::call::cuStreamWriteValue64_v2>) {
   return e.covers(s, call.template get<1>().value, sizeof(uint64_t));
 }
 template <class Call>
-bool rangesLive(Execution& e, const Submission& s, Call& call, Number<protocol::call::cuStreamWriteValue32_v2>) {
+bool rangesLive(Execution& e, const Submission& s, Call& call,
+                Number<protocol::call::cuStreamWriteValue32_v2>) {
   return e.covers(s, call.template get<1>().value, sizeof(uint32_t));
 }
 
@@ -118,7 +144,8 @@ template <class Call>
 bool prepared(Binding& binding, Call&, Number<protocol::call::cuStreamWaitEvent>) {
   const auto recordHeld = binding.event->recordHeld;
   if (!recordHeld || !*recordHeld) return true;
-  return binding.execution.beginWhen(*binding.stream, binding.submission, [recordHeld] { return !*recordHeld; });
+  return binding.execution.beginWhen(*binding.stream, binding.submission,
+                                     [recordHeld] { return !*recordHeld; });
 }
 // Destroyed when nothing held names them any more, and nobody waits for them.
 template <class Call>
@@ -178,25 +205,32 @@ bool prepared(Binding& binding, Call& call, Number<protocol::call::cuCtxDestroy_
 template <class Call>
 bool prepared(Binding& binding, Call& call, Number<protocol::call::cuMemMap>) {
   Execution& execution = binding.execution;
-  const CUresult status =
-      reserveForMapping(execution, binding.submission, call.template get<0>().value, call.template get<1>().value);
+  const CUresult status = reserveForMapping(execution, binding.submission, call.template get<0>().value,
+                                            call.template get<1>().value);
   if (status == CUDA_SUCCESS) return true;
   if (!execution.lied()) execution.reply(binding.submission, status);
   return false;
 }
 template <class Call>
 bool prepared(Binding& binding, Call& call, Number<protocol::call::cuMemUnmap>) {
-  const CUresult status = unmapRange(binding.execution, call.template get<0>().value, call.template get<1>().value);
+  const CUresult status =
+      unmapRange(binding.execution, call.template get<0>().value, call.template get<1>().value);
   binding.execution.reply(binding.submission, binding.execution.settled(binding.submission.context, status));
   return false;
 }
 // The range of a global is needed here, whatever the guest asks for.
 template <class Call>
-bool prepared(Binding&, Call& call, Number<protocol::call::cuModuleGetGlobal_v2>) { return call.wantAll(); }
+bool prepared(Binding&, Call& call, Number<protocol::call::cuModuleGetGlobal_v2>) {
+  return call.wantAll();
+}
 template <class Call>
-bool prepared(Binding&, Call& call, Number<protocol::call::cuLibraryGetGlobal>) { return call.wantAll(); }
+bool prepared(Binding&, Call& call, Number<protocol::call::cuLibraryGetGlobal>) {
+  return call.wantAll();
+}
 template <class Call>
-bool prepared(Binding&, Call& call, Number<protocol::call::cuLibraryGetManaged>) { return call.wantAll(); }
+bool prepared(Binding&, Call& call, Number<protocol::call::cuLibraryGetManaged>) {
+  return call.wantAll();
+}
 template <class Call>
 bool prepared(Binding& binding, Call& call, Number<protocol::call::cuModuleUnload>) {
   forgetCode(binding.execution, binding.execution.objects.modules.find(call.template get<0>().handle));
@@ -213,7 +247,8 @@ bool prepared(Binding& binding, Call& call, Number<protocol::call::cuLinkDestroy
   binding.execution.reply(binding.submission, CUDA_ERROR_INVALID_VALUE);
   return false;
 }
-// What a capture forbids to which thread the guest has checked; all its threads are one here, so the driver must not judge.
+// What a capture forbids to which thread the guest has checked; all its threads are one here, so the driver
+// must not judge.
 template <class Call>
 bool prepared(Binding&, Call& call, Number<protocol::call::cuStreamBeginCapture_v2>) {
   call.template get<1>().value = CU_STREAM_CAPTURE_MODE_RELAXED;
@@ -243,15 +278,18 @@ void done(Binding& binding, Call& call, Number<protocol::call::cuMemGetInfo_v2>)
 }
 template <class Call>
 void done(Binding& binding, Call& call, Number<protocol::call::cuModuleGetGlobal_v2>) {
-  rememberGlobal(binding.execution, binding.submission, call.template get<0>().value, call.template get<1>().value, binding.code);
+  rememberGlobal(binding.execution, binding.submission, call.template get<0>().value,
+                 call.template get<1>().value, binding.code);
 }
 template <class Call>
 void done(Binding& binding, Call& call, Number<protocol::call::cuLibraryGetGlobal>) {
-  rememberGlobal(binding.execution, binding.submission, call.template get<0>().value, call.template get<1>().value, binding.code);
+  rememberGlobal(binding.execution, binding.submission, call.template get<0>().value,
+                 call.template get<1>().value, binding.code);
 }
 template <class Call>
 void done(Binding& binding, Call& call, Number<protocol::call::cuLibraryGetManaged>) {
-  rememberGlobal(binding.execution, binding.submission, call.template get<0>().value, call.template get<1>().value, binding.code);
+  rememberGlobal(binding.execution, binding.submission, call.template get<0>().value,
+                 call.template get<1>().value, binding.code);
 }
 
 // ---- the dispatch itself
@@ -261,7 +299,8 @@ template <uint16_t number>
 constexpr bool isStreamOperation() {
   using protocol::Mode;
   namespace call = protocol::call;
-  return number != call::cuStreamQuery && (protocol::Row<number>::kMode == Mode::Posted || protocol::Row<number>::kMode == Mode::Call);
+  return number != call::cuStreamQuery &&
+         (protocol::Row<number>::kMode == Mode::Posted || protocol::Row<number>::kMode == Mode::Call);
 }
 
 template <uint16_t number>
@@ -274,7 +313,8 @@ void dispatchCall(Execution& execution, Submission& s) {
   if (in.failed()) return execution.lie(s, "is cut short");
   if (execution.lied()) return;
   CUresult status = binding.status;
-  if (status == CUDA_SUCCESS && !rangesLive(execution, s, call, Number<number>{})) status = CUDA_ERROR_INVALID_VALUE;
+  if (status == CUDA_SUCCESS && !rangesLive(execution, s, call, Number<number>{}))
+    status = CUDA_ERROR_INVALID_VALUE;
   if (status == CUDA_SUCCESS) [[likely]] {
     if (!prepared(binding, call, Number<number>{})) return;
     if constexpr (isStreamOperation<number>()) {

@@ -30,7 +30,8 @@ ContextObject* contextObject(Execution& execution, Submission& s, uint64_t bits,
 
 }  // namespace
 
-void handleThreadContext(Execution& execution, Submission& s, const protocol::messages::ThreadContext& message, Decoder&) {
+void handleThreadContext(Execution& execution, Submission& s,
+                         const protocol::messages::ThreadContext& message, Decoder&) {
   ContextObject* context = nullptr;
   if (message.context != 0) {
     context = execution.find<Kind::Context>(s, message.context);
@@ -40,13 +41,16 @@ void handleThreadContext(Execution& execution, Submission& s, const protocol::me
   execution.posted(s, CUDA_SUCCESS);
 }
 
-void handleThreadEnded(Execution& execution, Submission& s, const protocol::messages::ThreadEnded&, Decoder&) {
-  // Its per-thread streams stay: work may be under way in them, and the next thread of this number goes on in them.
+void handleThreadEnded(Execution& execution, Submission& s, const protocol::messages::ThreadEnded&,
+                       Decoder&) {
+  // Its per-thread streams stay: work may be under way in them, and the next thread of this number goes on in
+  // them.
   execution.setContext(s.thread, nullptr);
   execution.posted(s, CUDA_SUCCESS);
 }
 
-void handlePrimaryRetain(Execution& execution, Submission& s, const protocol::messages::PrimaryRetain& message, Decoder&) {
+void handlePrimaryRetain(Execution& execution, Submission& s,
+                         const protocol::messages::PrimaryRetain& message, Decoder&) {
   CUdevice device;
   CUresult status = execution.driver.cuDeviceGet(&device, message.device);
   if (status != CUDA_SUCCESS) return execution.reply(s, status);
@@ -63,7 +67,8 @@ void handlePrimaryRetain(Execution& execution, Submission& s, const protocol::me
   execution.reply(s, status);
 }
 
-void handlePrimaryRelease(Execution& execution, Submission& s, const protocol::messages::PrimaryRelease& message, Decoder&) {
+void handlePrimaryRelease(Execution& execution, Submission& s,
+                          const protocol::messages::PrimaryRelease& message, Decoder&) {
   ContextObject* context = execution.primary(message.device);
   if (!context || !context->driver) return execution.reply(s, CUDA_ERROR_INVALID_CONTEXT);
   // The guest counts who retains it, and sends this once, for the last.
@@ -74,7 +79,8 @@ void handlePrimaryRelease(Execution& execution, Submission& s, const protocol::m
   execution.reply(s, status != CUDA_SUCCESS ? status : kept);
 }
 
-void handlePrimaryReset(Execution& execution, Submission& s, const protocol::messages::PrimaryReset& message, Decoder&) {
+void handlePrimaryReset(Execution& execution, Submission& s, const protocol::messages::PrimaryReset& message,
+                        Decoder&) {
   ContextObject* context = execution.primary(message.device);
   if (!context || !context->driver) return execution.reply(s, CUDA_SUCCESS);
   // What a reset drops, failures included, is gone.
@@ -84,7 +90,8 @@ void handlePrimaryReset(Execution& execution, Submission& s, const protocol::mes
   execution.reply(s, status);
 }
 
-void handleContextCreate(Execution& execution, Submission& s, const protocol::messages::ContextCreate& message, Decoder&) {
+void handleContextCreate(Execution& execution, Submission& s,
+                         const protocol::messages::ContextCreate& message, Decoder&) {
   CUdevice device;
   CUresult status = execution.driver.cuDeviceGet(&device, message.device);
   if (status != CUDA_SUCCESS) return execution.reply(s, status);

@@ -1,6 +1,7 @@
 // Copies between pageable memory of the guest, whose bytes travel with the record, and memory of the session.
-// An upload never keeps the guest waiting for a stream: it goes straight from the window slot while the stream is idle (or
-// has nothing but such uploads before it), otherwise its bytes are staged and the slot is free at once.
+// An upload never keeps the guest waiting for a stream: it goes straight from the window slot while the
+// stream is idle (or has nothing but such uploads before it), otherwise its bytes are staged and the slot is
+// free at once.
 #include "mediator/executor/handlers.h"
 
 namespace vgpu::executor {
@@ -32,9 +33,13 @@ struct UploadSource {
   StagingBlock* staging = nullptr;
 };
 
-void finishUpload(Execution& execution, Submission& s, StreamObject& stream, const UploadSource& source, CUresult status) {
+void finishUpload(Execution& execution, Submission& s, StreamObject& stream, const UploadSource& source,
+                  CUresult status) {
   if (source.staging) {
-    Completion completion{.kind = Completion::Kind::GiveBackStaging, .number = s.number, .staging = source.staging, .context = stream.context};
+    Completion completion{.kind = Completion::Kind::GiveBackStaging,
+                          .number = s.number,
+                          .staging = source.staging,
+                          .context = stream.context};
     if (status != CUDA_SUCCESS || execution.completions.add(stream.driver, completion) != CUDA_SUCCESS) {
       // Nobody tells when the copy is over: the block is not used again before the stream is.
       if (status == CUDA_SUCCESS) execution.driver.cuStreamSynchronize(stream.driver);
@@ -47,7 +52,8 @@ void finishUpload(Execution& execution, Submission& s, StreamObject& stream, con
     execution.driver.cuStreamSynchronize(stream.driver);
   }
   if (s.slot != transport::kNoSlot && status == CUDA_SUCCESS && !execution.isIdle(stream)) {
-    Completion completion{.kind = Completion::Kind::ReleaseSlot, .number = s.number, .slot = s.slot, .context = stream.context};
+    Completion completion{
+        .kind = Completion::Kind::ReleaseSlot, .number = s.number, .slot = s.slot, .context = stream.context};
     if (execution.completions.add(stream.driver, completion) == CUDA_SUCCESS) {
       s.slotTaken = true;
     } else {
@@ -59,14 +65,16 @@ void finishUpload(Execution& execution, Submission& s, StreamObject& stream, con
 
 // Decides where the bytes are read from. False: the operation is held.
 bool chooseSource(Execution& execution, Submission& s, StreamObject& stream, UploadSource& source) {
-  const bool direct = !s.replayed && execution.queues.admits(stream.queue) && runsAtOnce(execution, stream, s.slot != transport::kNoSlot);
+  const bool direct = !s.replayed && execution.queues.admits(stream.queue) &&
+                      runsAtOnce(execution, stream, s.slot != transport::kNoSlot);
   if (direct) {
     source.bytes = s.data.data();
     noteUpload(execution, stream, true);
     return true;
   }
   const size_t bytes = s.data.size();
-  if (!execution.beginWhen(stream, s, [&execution, bytes] { return execution.staging.mayHave(bytes); })) return false;
+  if (!execution.beginWhen(stream, s, [&execution, bytes] { return execution.staging.mayHave(bytes); }))
+    return false;
   source.staging = execution.staging.take(bytes);
   if (!source.staging) {  // as good as none: wait for the stream, then read in place
     execution.driver.cuStreamSynchronize(stream.driver);
@@ -86,31 +94,67 @@ bool fitsStaging(Execution& execution, const Submission& s) {
 
 }  // namespace
 
-void handleCopyUpload(Execution& execution, Submission& s, const protocol::messages::CopyUpload& message, Decoder&) {
+void handleCopyUpload(Execution& execution, Submission& s, const protocol::messages::CopyUpload& message,
+                      Decoder&) {
   CUresult status = CUDA_SUCCESS;
   StreamObject* stream = execution.stream(s, message.stream, status);
   if (!stream) return execution.lied() ? void() : execution.posted(s, status);
   if (!fitsStaging(execution, s)) return;
-  if (!execution.covers(s, message.destination, s.data.size())) return execution.posted(s, CUDA_ERROR_INVALID_VALUE);
+  if (!execution.covers(s, message.destination, s.data.size()))
+    return execution.posted(s, CUDA_ERROR_INVALID_VALUE);
   if (s.data.empty()) return execution.posted(s, CUDA_SUCCESS);
   UploadSource source;
   if (!chooseSource(execution, s, *stream, source)) return;
-  status = execution.driver.cuMemcpyHtoDAsync_v2(message.destination, source.bytes, s.data.size(), stream->driver);
+  status =
+      execution.driver.cuMemcpyHtoDAsync_v2(message.destination, source.bytes, s.data.size(), stream->driver);
   finishUpload(execution, s, *stream, source, status);
 }
 
 namespace {
 
-// Answers a download whose copy was enqueued: now when it is over, otherwise when it will be.
-void finishDownload(Execution& execution, Submission& s, StreamObject& stream, uint32_t bytes, CUresult status) {
-  link::addOwned(execution.statistics.bytesToGuest, bytes);
-  if (status != CUDA_SUCCESS) {
-    status = execution.settled(stream.context, status);
-    execution.statistics.countError(s.number);
-    return execution.channel.completeDownload(s.to, status, 0);
+// Where a download's bytes go first: straight into the slot while the stream is idle, because a copy to
+// pageable memory makes the driver wait for the stream (CUDA driver API, "API synchronization behavior"), and
+// the dispatcher must not; otherwise to page-locked staging, from where they are copied when the copy is
+// over.
+struct DownloadTarget {
+  std::byte* bytes = nullptr;
+  StagingBlock* staging = nullptr;
+};
+
+// False: the operation is held.
+bool chooseTarget(Execution& execution, Submission& s, StreamObject& stream, size_t bytes,
+                  DownloadTarget& target) {
+  const bool admitted = s.replayed || execution.mayBegin(stream);
+  if (admitted && (stream.capturing || execution.isIdle(stream))) {
+    target.bytes = execution.channel.slotMemory(s.to.slot).data();
+    return execution.begin(stream, s);
   }
+  if (bytes > Staging::kLargestBytes) {
+    execution.lie(s, "wants more than a slot may hold");
+    return false;
+  }
+  if (!execution.beginWhen(stream, s, [&execution, bytes] { return execution.staging.mayHave(bytes); }))
+    return false;
+  target.staging = execution.staging.take(bytes);
+  target.bytes = target.staging ? target.staging->data : execution.channel.slotMemory(s.to.slot).data();
+  return true;
+}
+
+// Answers a download whose copy was enqueued: now when it is over, otherwise when it will be.
+void finishDownload(Execution& execution, Submission& s, StreamObject& stream, uint32_t bytes,
+                    const DownloadTarget& target, CUresult status) {
+  link::addOwned(execution.statistics.bytesToGuest, bytes);
   s.to.slotBytes = bytes;
-  Completion completion{.kind = Completion::Kind::FinishDownload, .number = s.number, .to = s.to, .context = stream.context};
+  const Completion completion{.kind = Completion::Kind::FinishDownload,
+                              .number = s.number,
+                              .staging = target.staging,
+                              .to = s.to,
+                              .context = stream.context};
+  if (status != CUDA_SUCCESS) {
+    if (target.staging) execution.staging.giveBack(target.staging);
+    execution.statistics.countError(s.number);
+    return execution.channel.completeDownload(s.to, execution.settled(stream.context, status), 0);
+  }
   if (!stream.capturing && execution.isIdle(stream)) {
     execution.flushOutput();
     return execution.completions.complete(completion, execution.driver.cuStreamQuery(stream.driver));
@@ -125,16 +169,21 @@ void refuseDownload(Execution& execution, Submission& s, CUresult status) {
 
 }  // namespace
 
-void handleCopyDownload(Execution& execution, Submission& s, const protocol::messages::CopyDownload& message, Decoder&) {
-  if (s.to.slot == transport::kNoSlot || message.sizeBytes > s.to.slotBytes) return execution.lie(s, "wants more than its slot holds");
+void handleCopyDownload(Execution& execution, Submission& s, const protocol::messages::CopyDownload& message,
+                        Decoder&) {
+  if (s.to.slot == transport::kNoSlot || message.sizeBytes > s.to.slotBytes)
+    return execution.lie(s, "wants more than its slot holds");
   CUresult status = CUDA_SUCCESS;
   StreamObject* stream = execution.stream(s, message.stream, status);
   if (!stream) return refuseDownload(execution, s, status);
-  if (!execution.covers(s, message.source, message.sizeBytes)) return refuseDownload(execution, s, CUDA_ERROR_INVALID_VALUE);
-  if (!execution.begin(*stream, s)) return;
-  const auto into = execution.channel.slotMemory(s.to.slot);
-  status = execution.driver.cuMemcpyDtoHAsync_v2(into.data(), message.source, message.sizeBytes, stream->driver);
-  finishDownload(execution, s, *stream, static_cast<uint32_t>(message.sizeBytes), status);
+  if (!execution.covers(s, message.source, message.sizeBytes))
+    return refuseDownload(execution, s, CUDA_ERROR_INVALID_VALUE);
+  if (message.sizeBytes == 0) return execution.reply(s, CUDA_SUCCESS);
+  DownloadTarget target;
+  if (!chooseTarget(execution, s, *stream, message.sizeBytes, target)) return;
+  status =
+      execution.driver.cuMemcpyDtoHAsync_v2(target.bytes, message.source, message.sizeBytes, stream->driver);
+  finishDownload(execution, s, *stream, static_cast<uint32_t>(message.sizeBytes), target, status);
 }
 
 // ---- boxes
@@ -150,8 +199,8 @@ uint64_t product(uint64_t a, uint64_t b) {
 uint64_t spanBytes(const BoxSide& side, const protocol::messages::CopyBox& box) {
   const uint64_t slice = product(side.pitchBytes, side.rows);
   uint64_t last = 0;
-  const uint64_t parts[] = {product(slice, side.z + box.depth - 1), product(side.pitchBytes, side.y + box.height - 1), side.xBytes,
-                            box.widthBytes};
+  const uint64_t parts[] = {product(slice, side.z + box.depth - 1),
+                            product(side.pitchBytes, side.y + box.height - 1), side.xBytes, box.widthBytes};
   for (const uint64_t part : parts) {
     if (__builtin_add_overflow(last, part, &last)) return UINT64_MAX;
   }
@@ -166,9 +215,14 @@ struct Side {
   uint64_t pitchBytes = 0, rows = 0, xBytes = 0, y = 0, z = 0, level = 0;
 };
 
-bool resolveSide(Execution& execution, const Submission& s, const BoxSide& side, const protocol::messages::CopyBox& box,
-                 const void* attached, Side& out, CUresult& status) {
-  out = {.pitchBytes = side.pitchBytes, .rows = side.rows, .xBytes = side.xBytes, .y = side.y, .z = side.z, .level = side.level};
+bool resolveSide(Execution& execution, const Submission& s, const BoxSide& side,
+                 const protocol::messages::CopyBox& box, const void* attached, Side& out, CUresult& status) {
+  out = {.pitchBytes = side.pitchBytes,
+         .rows = side.rows,
+         .xBytes = side.xBytes,
+         .y = side.y,
+         .z = side.z,
+         .level = side.level};
   switch (side.place) {
     case Place::Attached:
       if (!attached) {
@@ -178,7 +232,8 @@ bool resolveSide(Execution& execution, const Submission& s, const BoxSide& side,
       out = {.type = CU_MEMORYTYPE_HOST, .host = attached, .pitchBytes = box.widthBytes, .rows = box.height};
       return true;
     case Place::Memory: {
-      const bool shaped = side.pitchBytes >= box.widthBytes && side.y + box.height >= side.y && side.z + box.depth >= side.z;
+      const bool shaped =
+          side.pitchBytes >= box.widthBytes && side.y + box.height >= side.y && side.z + box.depth >= side.z;
       if (!shaped || !execution.covers(s, side.base, spanBytes(side, box))) status = CUDA_ERROR_INVALID_VALUE;
       out.device = side.base;
       return status == CUDA_SUCCESS;
@@ -195,7 +250,8 @@ bool resolveSide(Execution& execution, const Submission& s, const BoxSide& side,
   return false;
 }
 
-CUresult copyBox(Execution& execution, const Side& from, const Side& to, const protocol::messages::CopyBox& box, CUstream stream) {
+CUresult copyBox(Execution& execution, const Side& from, const Side& to,
+                 const protocol::messages::CopyBox& box, CUstream stream) {
   CUDA_MEMCPY3D copy{};
   copy.srcXInBytes = from.xBytes;
   copy.srcY = from.y;
@@ -223,19 +279,25 @@ CUresult copyBox(Execution& execution, const Side& from, const Side& to, const p
   return execution.driver.cuMemcpy3DAsync_v2(&copy, stream);
 }
 
-bool isEmpty(const protocol::messages::CopyBox& box) { return box.widthBytes == 0 || box.height == 0 || box.depth == 0; }
-uint64_t boxBytes(const protocol::messages::CopyBox& box) { return product(product(box.widthBytes, box.height), box.depth); }
+bool isEmpty(const protocol::messages::CopyBox& box) {
+  return box.widthBytes == 0 || box.height == 0 || box.depth == 0;
+}
+uint64_t boxBytes(const protocol::messages::CopyBox& box) {
+  return product(product(box.widthBytes, box.height), box.depth);
+}
 
 }  // namespace
 
-void handleCopyBox(Execution& execution, Submission& s, const protocol::messages::CopyBox& message, Decoder&) {
+void handleCopyBox(Execution& execution, Submission& s, const protocol::messages::CopyBox& message,
+                   Decoder&) {
   CUresult status = CUDA_SUCCESS;
   StreamObject* stream = execution.stream(s, message.stream, status);
   if (!stream) return execution.lied() ? void() : execution.conclude(s, status);
   if (isEmpty(message)) return execution.conclude(s, CUDA_SUCCESS);
   const bool attached = message.source.place == Place::Attached;
   if (!fitsStaging(execution, s)) return;
-  if (attached && boxBytes(message) != s.data.size()) return execution.lie(s, "carries more or fewer rows than its box has");
+  if (attached && boxBytes(message) != s.data.size())
+    return execution.lie(s, "carries more or fewer rows than its box has");
   Side from, to;
   const void* placeholder = attached ? s.data.data() : nullptr;
   if (!resolveSide(execution, s, message.source, message, placeholder, from, status) ||
@@ -252,22 +314,28 @@ void handleCopyBox(Execution& execution, Submission& s, const protocol::messages
   finishUpload(execution, s, *stream, source, copyBox(execution, from, to, message, stream->driver));
 }
 
-void handleCopyBoxDownload(Execution& execution, Submission& s, const protocol::messages::CopyBox& message, Decoder&) {
-  if (s.to.slot == transport::kNoSlot || boxBytes(message) > s.to.slotBytes) return execution.lie(s, "wants more than its slot holds");
-  if (message.destination.place != Place::Attached) return execution.lie(s, "has attached rows on the wrong side");
+void handleCopyBoxDownload(Execution& execution, Submission& s, const protocol::messages::CopyBox& message,
+                           Decoder&) {
+  if (s.to.slot == transport::kNoSlot || boxBytes(message) > s.to.slotBytes)
+    return execution.lie(s, "wants more than its slot holds");
+  if (message.destination.place != Place::Attached)
+    return execution.lie(s, "has attached rows on the wrong side");
   CUresult status = CUDA_SUCCESS;
   StreamObject* stream = execution.stream(s, message.stream, status);
   if (!stream) return refuseDownload(execution, s, status);
   if (isEmpty(message)) return execution.reply(s, CUDA_SUCCESS);
   Side from, to;
-  const auto into = execution.channel.slotMemory(s.to.slot);
+  const uint64_t bytes = boxBytes(message);
+  const std::byte placeholder{};
   if (!resolveSide(execution, s, message.source, message, nullptr, from, status) ||
-      !resolveSide(execution, s, message.destination, message, into.data(), to, status)) {
+      !resolveSide(execution, s, message.destination, message, &placeholder, to, status)) {
     return refuseDownload(execution, s, status);
   }
-  if (!execution.begin(*stream, s)) return;
+  DownloadTarget target;
+  if (!chooseTarget(execution, s, *stream, bytes, target)) return;
+  to.host = target.bytes;
   status = copyBox(execution, from, to, message, stream->driver);
-  finishDownload(execution, s, *stream, static_cast<uint32_t>(boxBytes(message)), status);
+  finishDownload(execution, s, *stream, static_cast<uint32_t>(bytes), target, status);
 }
 
 }  // namespace vgpu::executor

@@ -1,5 +1,5 @@
-// Kernel launches. The parameter block is the record's private copy; its size is checked against the function's own table
-// of parameters. Limits of grid and block are the driver's to refuse.
+// Kernel launches. The parameter block is the record's private copy; its size is checked against the
+// function's own table of parameters. Limits of grid and block are the driver's to refuse.
 #include "mediator/executor/handlers.h"
 
 namespace vgpu::executor {
@@ -58,13 +58,15 @@ CUresult decodeAttributes(const Launch& message, Decoder& rest, Attributes& out)
   return status;
 }
 
-CUresult launchPlainly(const Driver& driver, const Launch& message, CUfunction function, CUstream stream, void** extra) {
-  return driver.cuLaunchKernel(function, message.grid[0], message.grid[1], message.grid[2], message.block[0], message.block[1],
-                               message.block[2], message.sharedBytes, stream, nullptr, extra);
+CUresult launchPlainly(const Driver& driver, const Launch& message, CUfunction function, CUstream stream,
+                       void** extra) {
+  return driver.cuLaunchKernel(function, message.grid[0], message.grid[1], message.grid[2], message.block[0],
+                               message.block[1], message.block[2], message.sharedBytes, stream, nullptr,
+                               extra);
 }
 
-CUresult launchWith(const Driver& driver, const Launch& message, CUfunction function, CUstream stream, void** extra,
-                    Attributes& attributes) {
+CUresult launchWith(const Driver& driver, const Launch& message, CUfunction function, CUstream stream,
+                    void** extra, Attributes& attributes) {
   if (!driver.cuLaunchKernelEx) return CUDA_ERROR_NOT_SUPPORTED;
   CUlaunchConfig config{};
   config.gridDimX = message.grid[0];
@@ -95,7 +97,8 @@ void handleLaunch(Execution& execution, Submission& s, const Launch& message, De
   if (rest.failed()) return execution.lie(s, "is cut short");
   if (execution.lied()) return;
   const auto block = attached ? s.data : inlineBlock;
-  if (block.size() < message.parameterBytes || message.parameterBytes > protocol::kMaxAttachedParameterBytes) {
+  if (block.size() < message.parameterBytes ||
+      message.parameterBytes > protocol::kMaxAttachedParameterBytes) {
     return execution.lie(s, "has fewer parameter bytes than it says");
   }
   if (!function) return execution.posted(s, CUDA_ERROR_INVALID_HANDLE);
@@ -114,11 +117,12 @@ void handleLaunch(Execution& execution, Submission& s, const Launch& message, De
     parameters = copied.data();
   }
   size_t parameterBytes = function->parametersKnown ? function->parameterBytes : message.parameterBytes;
-  void* extra[] = {CU_LAUNCH_PARAM_BUFFER_POINTER, const_cast<void*>(parameters), CU_LAUNCH_PARAM_BUFFER_SIZE, &parameterBytes,
-                   CU_LAUNCH_PARAM_END};
+  void* extra[] = {CU_LAUNCH_PARAM_BUFFER_POINTER, const_cast<void*>(parameters), CU_LAUNCH_PARAM_BUFFER_SIZE,
+                   &parameterBytes, CU_LAUNCH_PARAM_END};
   void** passed = parameterBytes == 0 ? nullptr : extra;
-  status = special ? launchWith(execution.driver, message, function->driver, stream->driver, passed, attributes)
-                   : launchPlainly(execution.driver, message, function->driver, stream->driver, passed);
+  status = special
+               ? launchWith(execution.driver, message, function->driver, stream->driver, passed, attributes)
+               : launchPlainly(execution.driver, message, function->driver, stream->driver, passed);
   execution.posted(s, status);
 }
 

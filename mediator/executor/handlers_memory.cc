@@ -1,6 +1,6 @@
-// Memory: the guest assigns every address, the executor places memory there. Device memory comes from the driver's
-// virtual-memory calls; host memory (pinned, managed, shadows of registered memory) is the executor's, registered with the
-// driver, and shared with the guest where the carrier can.
+// Memory: the guest assigns every address, the executor places memory there. Device memory comes from the
+// driver's virtual-memory calls; host memory (pinned, managed, shadows of registered memory) is the
+// executor's, registered with the driver, and shared with the guest where the carrier can.
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -31,7 +31,8 @@ void reserveAgain(uint64_t address, uint64_t sizeBytes) {
 }
 void coverAgain(uint64_t address, uint64_t sizeBytes) {
   constexpr int kFlags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
-  CHECK(::mmap(reinterpret_cast<void*>(address), sizeBytes, PROT_NONE, kFlags, -1, 0) == reinterpret_cast<void*>(address));
+  CHECK(::mmap(reinterpret_cast<void*>(address), sizeBytes, PROT_NONE, kFlags, -1, 0) ==
+        reinterpret_cast<void*>(address));
 }
 
 CUresult reserveInDriver(const Driver& driver, uint64_t address, uint64_t sizeBytes) {
@@ -51,7 +52,8 @@ void releaseInDriver(const Driver& driver, uint64_t address, uint64_t sizeBytes)
 }
 
 // Runs on the dispatcher, or for large blocks on a worker: touches the driver and the reservation only.
-CUresult placeDevice(const Driver& driver, uint64_t address, uint64_t sizeBytes, int device, CUmemGenericAllocationHandle& physical) {
+CUresult placeDevice(const Driver& driver, uint64_t address, uint64_t sizeBytes, int device,
+                     CUmemGenericAllocationHandle& physical) {
   CUresult status = reserveInDriver(driver, address, sizeBytes);
   if (status != CUDA_SUCCESS) return status;
   CUmemAllocationProp properties{};
@@ -74,7 +76,8 @@ CUresult placeDevice(const Driver& driver, uint64_t address, uint64_t sizeBytes,
   return status;
 }
 
-CUresult unplaceDevice(const Driver& driver, uint64_t address, uint64_t sizeBytes, CUmemGenericAllocationHandle physical) {
+CUresult unplaceDevice(const Driver& driver, uint64_t address, uint64_t sizeBytes,
+                       CUmemGenericAllocationHandle physical) {
   const CUresult status = driver.cuMemUnmap(address, sizeBytes);
   driver.cuMemRelease(physical);
   releaseInDriver(driver, address, sizeBytes);
@@ -93,7 +96,8 @@ void giveMemoryBack(Execution& execution, uint64_t sizeBytes) {
   execution.statistics.allocatedBytes.fetch_sub(sizeBytes, std::memory_order_relaxed);
 }
 
-CUresult mapDevice(Execution& execution, const Submission& s, uint64_t address, uint64_t sizeBytes, int device) {
+CUresult mapDevice(Execution& execution, const Submission& s, uint64_t address, uint64_t sizeBytes,
+                   int device) {
   if (!wellPlaced(execution, address, sizeBytes) || execution.addresses.overlaps(address, sizeBytes)) {
     execution.lie(s, "places device memory outside the session's range, or over other memory");
     return CUDA_ERROR_INVALID_VALUE;
@@ -115,8 +119,8 @@ CUresult mapDevice(Execution& execution, const Submission& s, uint64_t address, 
 // Registers host memory that lies at `block.address` with the driver, and enters it.
 CUresult enterHost(Execution& execution, MemoryBlock block) {
   auto* memory = reinterpret_cast<void*>(block.address);
-  const CUresult status =
-      execution.driver.cuMemHostRegister_v2(memory, block.sizeBytes, CU_MEMHOSTREGISTER_PORTABLE | CU_MEMHOSTREGISTER_DEVICEMAP);
+  const CUresult status = execution.driver.cuMemHostRegister_v2(
+      memory, block.sizeBytes, CU_MEMHOSTREGISTER_PORTABLE | CU_MEMHOSTREGISTER_DEVICEMAP);
   if (status != CUDA_SUCCESS) {
     block.host = Mapping();
     coverAgain(block.address, block.sizeBytes);
@@ -127,13 +131,15 @@ CUresult enterHost(Execution& execution, MemoryBlock block) {
   return CUDA_SUCCESS;
 }
 
-CUresult placeHost(Execution& execution, const Submission& s, uint64_t address, uint64_t sizeBytes, MemoryKind kind, uint32_t region) {
+CUresult placeHost(Execution& execution, const Submission& s, uint64_t address, uint64_t sizeBytes,
+                   MemoryKind kind, uint32_t region) {
   if (!wellPlaced(execution, address, sizeBytes) || execution.addresses.overlaps(address, sizeBytes)) {
     execution.lie(s, "places host memory outside the session's range, or over other memory");
     return CUDA_ERROR_INVALID_VALUE;
   }
   const uint64_t pinned = execution.statistics.pinnedBytes.load(std::memory_order_relaxed);
-  if (pinned > execution.settings.pinnedBytes || sizeBytes > execution.settings.pinnedBytes - pinned) return CUDA_ERROR_OUT_OF_MEMORY;
+  if (pinned > execution.settings.pinnedBytes || sizeBytes > execution.settings.pinnedBytes - pinned)
+    return CUDA_ERROR_OUT_OF_MEMORY;
   MemoryBlock block;
   block.address = address;
   block.sizeBytes = sizeBytes;
@@ -146,7 +152,8 @@ CUresult placeHost(Execution& execution, const Submission& s, uint64_t address, 
     block.host = std::move(*shared);
   } else {
     constexpr int kFlags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE;
-    if (::mmap(place, sizeBytes, PROT_READ | PROT_WRITE, kFlags, -1, 0) != place) return CUDA_ERROR_OUT_OF_MEMORY;
+    if (::mmap(place, sizeBytes, PROT_READ | PROT_WRITE, kFlags, -1, 0) != place)
+      return CUDA_ERROR_OUT_OF_MEMORY;
     block.host = Mapping(place, sizeBytes);
   }
   return enterHost(execution, std::move(block));
@@ -180,7 +187,8 @@ CUresult releaseBlock(Execution& execution, MemoryBlock& block) {
 }
 
 // A Blocking row that frees: its context is idle by now.
-void releaseAt(Execution& execution, Submission& s, uint64_t address, std::initializer_list<MemoryKind> kinds) {
+void releaseAt(Execution& execution, Submission& s, uint64_t address,
+               std::initializer_list<MemoryKind> kinds) {
   MemoryBlock* block = execution.addresses.findStart(address);
   const bool fits = block && std::find(kinds.begin(), kinds.end(), block->kind) != kinds.end();
   if (!fits) return execution.reply(s, CUDA_ERROR_INVALID_VALUE);
@@ -191,35 +199,43 @@ void releaseAt(Execution& execution, Submission& s, uint64_t address, std::initi
 
 }  // namespace
 
-void handleMapDevice(Execution& execution, Submission& s, const protocol::messages::MapDevice& message, Decoder&) {
+void handleMapDevice(Execution& execution, Submission& s, const protocol::messages::MapDevice& message,
+                     Decoder&) {
   const CUresult status = mapDevice(execution, s, message.address, message.sizeBytes, message.device);
   if (!execution.lied()) execution.reply(s, status);
 }
 
-void handleUnmapDevice(Execution& execution, Submission& s, const protocol::messages::UnmapDevice& message, Decoder&) {
+void handleUnmapDevice(Execution& execution, Submission& s, const protocol::messages::UnmapDevice& message,
+                       Decoder&) {
   releaseAt(execution, s, message.address, {MemoryKind::Device, MemoryKind::Managed});
 }
 
 void handleHostAlloc(Execution& execution, Submission& s, const HostAlloc& message, Decoder&) {
-  const CUresult status = placeHost(execution, s, message.address, message.sizeBytes, MemoryKind::Host, message.region);
+  const CUresult status =
+      placeHost(execution, s, message.address, message.sizeBytes, MemoryKind::Host, message.region);
   if (!execution.lied()) execution.reply(s, status);
 }
 
-void handleManagedAlloc(Execution& execution, Submission& s, const protocol::messages::ManagedAlloc& message, Decoder&) {
-  const CUresult status = placeHost(execution, s, message.address, message.sizeBytes, MemoryKind::Managed, message.region);
+void handleManagedAlloc(Execution& execution, Submission& s, const protocol::messages::ManagedAlloc& message,
+                        Decoder&) {
+  const CUresult status =
+      placeHost(execution, s, message.address, message.sizeBytes, MemoryKind::Managed, message.region);
   if (!execution.lied()) execution.reply(s, status);
 }
 
-void handleHostFree(Execution& execution, Submission& s, const protocol::messages::HostFree& message, Decoder&) {
+void handleHostFree(Execution& execution, Submission& s, const protocol::messages::HostFree& message,
+                    Decoder&) {
   releaseAt(execution, s, message.address, {MemoryKind::Host, MemoryKind::Managed});
 }
 
-void handleHostRegister(Execution& execution, Submission& s, const protocol::messages::HostRegister& message, Decoder&) {
+void handleHostRegister(Execution& execution, Submission& s, const protocol::messages::HostRegister& message,
+                        Decoder&) {
   const CUresult status = placeHost(execution, s, message.address, message.sizeBytes, MemoryKind::Shadow, 0);
   if (!execution.lied()) execution.reply(s, status);
 }
 
-void handleHostUnregister(Execution& execution, Submission& s, const protocol::messages::HostUnregister& message, Decoder&) {
+void handleHostUnregister(Execution& execution, Submission& s,
+                          const protocol::messages::HostUnregister& message, Decoder&) {
   releaseAt(execution, s, message.address, {MemoryKind::Shadow});
 }
 
@@ -233,22 +249,28 @@ bool isHostMemory(Execution& execution, uint64_t address, uint64_t sizeBytes) {
 
 }  // namespace
 
-void handleWriteHost(Execution& execution, Submission& s, const protocol::messages::WriteHost& message, Decoder&) {
-  if (!isHostMemory(execution, message.address, s.data.size())) return execution.posted(s, CUDA_ERROR_INVALID_VALUE);
+void handleWriteHost(Execution& execution, Submission& s, const protocol::messages::WriteHost& message,
+                     Decoder&) {
+  if (!isHostMemory(execution, message.address, s.data.size()))
+    return execution.posted(s, CUDA_ERROR_INVALID_VALUE);
   std::memcpy(reinterpret_cast<void*>(message.address), s.data.data(), s.data.size());
   execution.posted(s, CUDA_SUCCESS);
 }
 
-void handleReadHost(Execution& execution, Submission& s, const protocol::messages::ReadHost& message, Decoder&) {
-  if (s.to.slot == transport::kNoSlot || message.sizeBytes > s.to.slotBytes) return execution.lie(s, "wants more than its slot holds");
-  if (!isHostMemory(execution, message.address, message.sizeBytes)) return execution.reply(s, CUDA_ERROR_INVALID_VALUE);
+void handleReadHost(Execution& execution, Submission& s, const protocol::messages::ReadHost& message,
+                    Decoder&) {
+  if (s.to.slot == transport::kNoSlot || message.sizeBytes > s.to.slotBytes)
+    return execution.lie(s, "wants more than its slot holds");
+  if (!isHostMemory(execution, message.address, message.sizeBytes))
+    return execution.reply(s, CUDA_ERROR_INVALID_VALUE);
   const auto into = execution.channel.slotMemory(s.to.slot);
   std::memcpy(into.data(), reinterpret_cast<const void*>(message.address), message.sizeBytes);
   link::addOwned(execution.statistics.bytesToGuest, message.sizeBytes);
   execution.channel.completeDownload(s.to, CUDA_SUCCESS, static_cast<uint32_t>(message.sizeBytes));
 }
 
-void handleSetAccess(Execution& execution, Submission& s, const protocol::messages::SetAccess& message, Decoder&) {
+void handleSetAccess(Execution& execution, Submission& s, const protocol::messages::SetAccess& message,
+                     Decoder&) {
   if (!execution.covers(s, message.address, message.sizeBytes) || message.sizeBytes == 0) {
     return execution.reply(s, CUDA_ERROR_INVALID_VALUE);
   }
@@ -274,7 +296,8 @@ CUresult reserveForMapping(Execution& execution, const Submission& s, uint64_t a
   return reserveInDriver(execution.driver, address, sizeBytes);
 }
 
-void noteMapping(Execution& execution, const Submission& s, uint64_t address, uint64_t sizeBytes, bool mapped) {
+void noteMapping(Execution& execution, const Submission& s, uint64_t address, uint64_t sizeBytes,
+                 bool mapped) {
   if (!mapped) return releaseInDriver(execution.driver, address, sizeBytes);
   MemoryBlock block;
   block.address = address;
@@ -286,10 +309,12 @@ void noteMapping(Execution& execution, const Submission& s, uint64_t address, ui
 
 CUresult unmapRange(Execution& execution, uint64_t address, uint64_t sizeBytes) {
   const uint64_t end = address + sizeBytes;
-  if (sizeBytes == 0 || end < address || !execution.addresses.covers(address, sizeBytes)) return CUDA_ERROR_INVALID_VALUE;
+  if (sizeBytes == 0 || end < address || !execution.addresses.covers(address, sizeBytes))
+    return CUDA_ERROR_INVALID_VALUE;
   for (uint64_t at = address; at < end;) {
     const MemoryBlock* block = execution.addresses.find(at);
-    const bool whole = block->kind == MemoryKind::Mapped && block->address == at && block->sizeBytes <= end - at;
+    const bool whole =
+        block->kind == MemoryKind::Mapped && block->address == at && block->sizeBytes <= end - at;
     if (!whole) return CUDA_ERROR_INVALID_VALUE;
     at += block->sizeBytes;
   }
@@ -312,7 +337,9 @@ void limitMemoryInfo(Execution& execution, size_t& freeBytes, size_t& totalBytes
 }
 
 void releaseMemoryOf(Execution& execution, ContextObject& context) {
-  const auto ofContext = [&](const MemoryBlock& block) { return block.context == &context && block.kind != MemoryKind::Mapped; };
+  const auto ofContext = [&](const MemoryBlock& block) {
+    return block.context == &context && block.kind != MemoryKind::Mapped;
+  };
   while (MemoryBlock* block = execution.addresses.findIf(ofContext)) releaseBlock(execution, *block);
 }
 

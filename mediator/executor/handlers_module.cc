@@ -1,5 +1,5 @@
-// Modules, libraries, functions, linking. Images arrive as blobs. Loading and linking run on a worker, beside the
-// dispatcher: only the calling guest thread waits, and only it can know the handle before the reply.
+// Modules, libraries, functions, linking. Images arrive as blobs. Loading and linking run on a worker, beside
+// the dispatcher: only the calling guest thread waits, and only it can know the handle before the reply.
 #include <cstring>
 
 #include "mediator/executor/handlers.h"
@@ -11,7 +11,8 @@ namespace {
 using Payload = std::vector<std::byte>;
 namespace messages = protocol::messages;
 
-// The wrapper that nvcc puts around a fat binary (fatbinary_section.h) holds a pointer, which would be the guest's.
+// The wrapper that nvcc puts around a fat binary (fatbinary_section.h) holds a pointer, which would be the
+// guest's.
 constexpr uint32_t kFatBinaryWrapper = 0x466243b1;
 
 bool holdsPointers(std::span<const std::byte> image) {
@@ -21,13 +22,14 @@ bool holdsPointers(std::span<const std::byte> image) {
 }
 
 struct Beside {
-  std::function<CUresult()> work;           // on a worker, in the guest thread's context
-  std::function<void(CUresult)> finish;     // on the dispatcher, before the guest can use the outcome
-  std::function<Payload(CUresult)> payload; // on the worker, after the work; empty: none
+  std::function<CUresult()> work;            // on a worker, in the guest thread's context
+  std::function<void(CUresult)> finish;      // on the dispatcher, before the guest can use the outcome
+  std::function<Payload(CUresult)> payload;  // on the worker, after the work; empty: none
 };
 
 void runBeside(Execution& execution, const Submission& s, Beside beside) {
-  execution.workers.run([&execution, to = s.to, number = s.number, context = s.context, beside = std::move(beside), since = now()] {
+  execution.workers.run([&execution, to = s.to, number = s.number, context = s.context,
+                         beside = std::move(beside), since = now()] {
     execution.enterContext(context);
     const CUresult status = beside.work();
     execution.toDispatcher([finish = beside.finish, status] { finish(status); }, false);
@@ -44,7 +46,8 @@ void runBeside(Execution& execution, const Submission& s, Beside beside) {
 // LoadReply and the two logs.
 Payload logsPayload(const JitArguments& jit) {
   const JitLogs logs = logsOf(jit);
-  const messages::LoadReply lengths{static_cast<uint32_t>(logs.error.size()), static_cast<uint32_t>(logs.info.size())};
+  const messages::LoadReply lengths{static_cast<uint32_t>(logs.error.size()),
+                                    static_cast<uint32_t>(logs.info.size())};
   Payload payload(sizeof lengths + logs.error.size() + logs.info.size());
   std::memcpy(payload.data(), &lengths, sizeof lengths);
   std::memcpy(payload.data() + sizeof lengths, logs.error.data(), logs.error.size());
@@ -67,7 +70,8 @@ struct Loading {
 };
 
 // The image that a load names; null after an answer.
-std::shared_ptr<Loading> takeImage(Execution& execution, Submission& s, uint32_t blob, bool hasOptions, const messages::JitOptions& options) {
+std::shared_ptr<Loading> takeImage(Execution& execution, Submission& s, uint32_t blob, bool hasOptions,
+                                   const messages::JitOptions& options) {
   auto image = execution.blobs.take(blob);
   const bool usable = image && !holdsPointers(*image);
   if (!usable) {
@@ -84,10 +88,13 @@ std::shared_ptr<Loading> takeImage(Execution& execution, Submission& s, uint32_t
 
 void handleBlobAppend(Execution& execution, Submission& s, const messages::BlobAppend& message, Decoder&) {
   switch (execution.blobs.append(message.blob, message.totalBytes, s.data)) {
-    case Blobs::Append::Ok: return execution.posted(s, CUDA_SUCCESS);
+    case Blobs::Append::Ok:
+      return execution.posted(s, CUDA_SUCCESS);
     // The load that names the blob will fail for want of it: the error belongs there.
-    case Blobs::Append::NoMemory: return execution.posted(s, CUDA_SUCCESS);
-    case Blobs::Append::Lie: return execution.lie(s, "sends more of an image than it announced");
+    case Blobs::Append::NoMemory:
+      return execution.posted(s, CUDA_SUCCESS);
+    case Blobs::Append::Lie:
+      return execution.lie(s, "sends more of an image than it announced");
   }
 }
 
@@ -100,13 +107,15 @@ void handleModuleLoad(Execution& execution, Submission& s, const messages::Modul
   Beside beside;
   beside.work = [&driver = execution.driver, loading] {
     JitArguments& jit = *loading->jit;
-    return driver.cuModuleLoadDataEx(&loading->module, loading->image.data(), static_cast<unsigned>(jit.options.size()),
-                                     jit.options.data(), jit.values.data());
+    return driver.cuModuleLoadDataEx(&loading->module, loading->image.data(),
+                                     static_cast<unsigned>(jit.options.size()), jit.options.data(),
+                                     jit.values.data());
   };
   beside.finish = [&execution, loading, handle, context = s.context](CUresult status) {
     execution.objects.modules.unreserve(handle);
     if (status != CUDA_SUCCESS) return;
-    execution.objects.modules.insert(handle, std::make_unique<ModuleObject>(ModuleObject{loading->module, context}));
+    execution.objects.modules.insert(handle,
+                                     std::make_unique<ModuleObject>(ModuleObject{loading->module, context}));
   };
   beside.payload = [loading](CUresult) { return logsPayload(*loading->jit); };
   runBeside(execution, s, std::move(beside));
@@ -119,16 +128,19 @@ void handleLibraryLoad(Execution& execution, Submission& s, const messages::Libr
   const Handle handle(message.library);
   execution.objects.libraries.reserve(handle);
   Beside beside;
-  // BINARY_IS_PRESERVED is a promise about the program's memory; ours goes after the load, so it is not passed on.
+  // BINARY_IS_PRESERVED is a promise about the program's memory; ours goes after the load, so it is not
+  // passed on.
   beside.work = [&driver = execution.driver, loading] {
     JitArguments& jit = *loading->jit;
-    return driver.cuLibraryLoadData(&loading->library, loading->image.data(), jit.options.data(), jit.values.data(),
-                                    static_cast<unsigned>(jit.options.size()), nullptr, nullptr, 0);
+    return driver.cuLibraryLoadData(&loading->library, loading->image.data(), jit.options.data(),
+                                    jit.values.data(), static_cast<unsigned>(jit.options.size()), nullptr,
+                                    nullptr, 0);
   };
   beside.finish = [&execution, loading, handle](CUresult status) {
     execution.objects.libraries.unreserve(handle);
     if (status != CUDA_SUCCESS) return;
-    execution.objects.libraries.insert(handle, std::make_unique<LibraryObject>(LibraryObject{loading->library}));
+    execution.objects.libraries.insert(handle,
+                                       std::make_unique<LibraryObject>(LibraryObject{loading->library}));
   };
   beside.payload = [loading](CUresult) { return logsPayload(*loading->jit); };
   runBeside(execution, s, std::move(beside));
@@ -171,18 +183,23 @@ std::vector<messages::Parameter> parametersOf(GetParameter get, bool& known) {
 
 // FunctionInfo and the parameters, as the reply has them; fills in what launches are checked by.
 template <class GetAttribute>
-Payload describe(FunctionObject& function, const std::vector<messages::Parameter>& parameters, GetAttribute getAttribute) {
+Payload describe(FunctionObject& function, const std::vector<messages::Parameter>& parameters,
+                 GetAttribute getAttribute) {
   messages::FunctionInfo info{};
   info.parameterCount = static_cast<uint32_t>(parameters.size());
-  for (const auto& parameter : parameters) info.parameterBytes = std::max(info.parameterBytes, parameter.offset + parameter.sizeBytes);
+  for (const auto& parameter : parameters)
+    info.parameterBytes = std::max(info.parameterBytes, parameter.offset + parameter.sizeBytes);
   for (uint32_t i = 0; i < messages::kFunctionAttributes; ++i) {
     int value = 0;
-    if (getAttribute(&value, static_cast<CUfunction_attribute>(i)) == CUDA_SUCCESS) info.attributes[i] = value;
+    if (getAttribute(&value, static_cast<CUfunction_attribute>(i)) == CUDA_SUCCESS)
+      info.attributes[i] = value;
   }
   function.parameterBytes = info.parameterBytes;
   Payload payload(sizeof info + parameters.size() * sizeof(messages::Parameter));
   std::memcpy(payload.data(), &info, sizeof info);
-  if (!parameters.empty()) std::memcpy(payload.data() + sizeof info, parameters.data(), parameters.size() * sizeof(messages::Parameter));
+  if (!parameters.empty())
+    std::memcpy(payload.data() + sizeof info, parameters.data(),
+                parameters.size() * sizeof(messages::Parameter));
   return payload;
 }
 
@@ -191,7 +208,9 @@ Payload describeFunction(const Driver& driver, FunctionObject& function) {
   std::vector<messages::Parameter> parameters;
   if (function.parametersKnown) {
     parameters = parametersOf(
-        [&](size_t i, size_t* offset, size_t* sizeBytes) { return driver.cuFuncGetParamInfo(function.driver, i, offset, sizeBytes); },
+        [&](size_t i, size_t* offset, size_t* sizeBytes) {
+          return driver.cuFuncGetParamInfo(function.driver, i, offset, sizeBytes);
+        },
         function.parametersKnown);
   }
   return describe(function, parameters, [&](int* value, CUfunction_attribute attribute) {
@@ -205,7 +224,9 @@ Payload describeKernel(const Driver& driver, FunctionObject& kernel, CUdevice de
   std::vector<messages::Parameter> parameters;
   if (kernel.parametersKnown) {
     parameters = parametersOf(
-        [&](size_t i, size_t* offset, size_t* sizeBytes) { return driver.cuKernelGetParamInfo(object, i, offset, sizeBytes); },
+        [&](size_t i, size_t* offset, size_t* sizeBytes) {
+          return driver.cuKernelGetParamInfo(object, i, offset, sizeBytes);
+        },
         kernel.parametersKnown);
   }
   return describe(kernel, parameters, [&](int* value, CUfunction_attribute attribute) {
@@ -214,14 +235,16 @@ Payload describeKernel(const Driver& driver, FunctionObject& kernel, CUdevice de
 }
 
 template <Kind kind>
-void insertFunction(Execution& execution, Submission& s, uint64_t bits, const FunctionObject& function, const Payload& payload) {
+void insertFunction(Execution& execution, Submission& s, uint64_t bits, const FunctionObject& function,
+                    const Payload& payload) {
   execution.objects.table<kind>().insert(Handle(bits), std::make_unique<FunctionObject>(function));
   execution.reply(s, CUDA_SUCCESS, payload);
 }
 
 }  // namespace
 
-void handleModuleGetFunction(Execution& execution, Submission& s, const messages::ModuleGetFunction& message, Decoder& rest) {
+void handleModuleGetFunction(Execution& execution, Submission& s, const messages::ModuleGetFunction& message,
+                             Decoder& rest) {
   Name name;
   if (!name.read(execution, s, rest) || !execution.isFree<Kind::Function>(s, message.function)) return;
   const auto* module = execution.find<Kind::Module>(s, message.module);
@@ -235,7 +258,8 @@ void handleModuleGetFunction(Execution& execution, Submission& s, const messages
   insertFunction<Kind::Function>(execution, s, message.function, function, payload);
 }
 
-void handleLibraryGetKernel(Execution& execution, Submission& s, const messages::LibraryGetKernel& message, Decoder& rest) {
+void handleLibraryGetKernel(Execution& execution, Submission& s, const messages::LibraryGetKernel& message,
+                            Decoder& rest) {
   Name name;
   if (!name.read(execution, s, rest) || !execution.isFree<Kind::Kernel>(s, message.kernel)) return;
   const auto* library = execution.find<Kind::Library>(s, message.library);
@@ -251,20 +275,23 @@ void handleLibraryGetKernel(Execution& execution, Submission& s, const messages:
   insertFunction<Kind::Kernel>(execution, s, message.kernel, function, payload);
 }
 
-void handleKernelGetFunction(Execution& execution, Submission& s, const messages::KernelGetFunction& message, Decoder&) {
+void handleKernelGetFunction(Execution& execution, Submission& s, const messages::KernelGetFunction& message,
+                             Decoder&) {
   if (!execution.isFree<Kind::Function>(s, message.function)) return;
   const auto* kernel = execution.find<Kind::Kernel>(s, message.kernel);
   if (execution.lied()) return;
   if (!kernel) return execution.reply(s, CUDA_ERROR_INVALID_HANDLE);
   FunctionObject function;
   function.owner = kernel->owner;
-  const CUresult status = execution.driver.cuKernelGetFunction(&function.driver, reinterpret_cast<CUkernel>(kernel->driver));
+  const CUresult status =
+      execution.driver.cuKernelGetFunction(&function.driver, reinterpret_cast<CUkernel>(kernel->driver));
   if (status != CUDA_SUCCESS) return execution.reply(s, status);
   const Payload payload = describeFunction(execution.driver, function);
   insertFunction<Kind::Function>(execution, s, message.function, function, payload);
 }
 
-void handleLibraryGetModule(Execution& execution, Submission& s, const messages::LibraryGetModule& message, Decoder&) {
+void handleLibraryGetModule(Execution& execution, Submission& s, const messages::LibraryGetModule& message,
+                            Decoder&) {
   if (!execution.isFree<Kind::Module>(s, message.module)) return;
   const auto* library = execution.find<Kind::Library>(s, message.library);
   if (execution.lied()) return;
@@ -290,26 +317,33 @@ CUresult namesOf(Execution& execution, const Submission& s, uint64_t owner, std:
   if (Handle(owner).kind() == Kind::Library) {
     const auto* library = execution.find<Kind::Library>(s, owner);
     if (!library) return CUDA_ERROR_INVALID_HANDLE;
-    if (!driver.cuLibraryGetKernelCount || !driver.cuLibraryEnumerateKernels || !driver.cuKernelGetName) return CUDA_ERROR_NOT_SUPPORTED;
+    if (!driver.cuLibraryGetKernelCount || !driver.cuLibraryEnumerateKernels || !driver.cuKernelGetName)
+      return CUDA_ERROR_NOT_SUPPORTED;
     CUresult status = driver.cuLibraryGetKernelCount(&count, library->driver);
     std::vector<CUkernel> kernels(count);
-    if (status == CUDA_SUCCESS && count) status = driver.cuLibraryEnumerateKernels(kernels.data(), count, library->driver);
-    for (size_t i = 0; i < count && status == CUDA_SUCCESS; ++i) status = note(driver.cuKernelGetName(&name, kernels[i]), name);
+    if (status == CUDA_SUCCESS && count)
+      status = driver.cuLibraryEnumerateKernels(kernels.data(), count, library->driver);
+    for (size_t i = 0; i < count && status == CUDA_SUCCESS; ++i)
+      status = note(driver.cuKernelGetName(&name, kernels[i]), name);
     return status;
   }
   const auto* module = execution.find<Kind::Module>(s, owner);
   if (!module) return CUDA_ERROR_INVALID_HANDLE;
-  if (!driver.cuModuleGetFunctionCount || !driver.cuModuleEnumerateFunctions || !driver.cuFuncGetName) return CUDA_ERROR_NOT_SUPPORTED;
+  if (!driver.cuModuleGetFunctionCount || !driver.cuModuleEnumerateFunctions || !driver.cuFuncGetName)
+    return CUDA_ERROR_NOT_SUPPORTED;
   CUresult status = driver.cuModuleGetFunctionCount(&count, module->driver);
   std::vector<CUfunction> functions(count);
-  if (status == CUDA_SUCCESS && count) status = driver.cuModuleEnumerateFunctions(functions.data(), count, module->driver);
-  for (size_t i = 0; i < count && status == CUDA_SUCCESS; ++i) status = note(driver.cuFuncGetName(&name, functions[i]), name);
+  if (status == CUDA_SUCCESS && count)
+    status = driver.cuModuleEnumerateFunctions(functions.data(), count, module->driver);
+  for (size_t i = 0; i < count && status == CUDA_SUCCESS; ++i)
+    status = note(driver.cuFuncGetName(&name, functions[i]), name);
   return status;
 }
 
 }  // namespace
 
-void handleFunctionNames(Execution& execution, Submission& s, const messages::FunctionNames& message, Decoder&) {
+void handleFunctionNames(Execution& execution, Submission& s, const messages::FunctionNames& message,
+                         Decoder&) {
   std::vector<std::string> names;
   const CUresult status = namesOf(execution, s, message.owner, names);
   if (execution.lied()) return;
@@ -330,7 +364,8 @@ void handleFunctionNames(Execution& execution, Submission& s, const messages::Fu
 
 // ---- what forwarded rows need beside their roles
 
-void rememberGlobal(Execution& execution, const Submission& s, uint64_t address, uint64_t sizeBytes, const void* owner) {
+void rememberGlobal(Execution& execution, const Submission& s, uint64_t address, uint64_t sizeBytes,
+                    const void* owner) {
   MemoryBlock block;
   block.address = address;
   block.sizeBytes = sizeBytes;
@@ -344,8 +379,11 @@ void forgetCode(Execution& execution, const void* owner) {
   const auto isOwned = [owner](const FunctionObject& function) { return function.owner == owner; };
   execution.objects.functions.removeIf(isOwned);
   execution.objects.kernels.removeIf(isOwned);
-  const auto ofOwner = [owner](const MemoryBlock& block) { return block.kind == MemoryKind::Global && block.owner == owner; };
-  while (const MemoryBlock* block = execution.addresses.findIf(ofOwner)) execution.addresses.remove(block->address);
+  const auto ofOwner = [owner](const MemoryBlock& block) {
+    return block.kind == MemoryKind::Global && block.owner == owner;
+  };
+  while (const MemoryBlock* block = execution.addresses.findIf(ofOwner))
+    execution.addresses.remove(block->address);
 }
 
 // ---- linking
@@ -370,8 +408,8 @@ void handleLinkCreate(Execution& execution, Submission& s, const messages::LinkC
   link->context = s.context;
   link->arguments = makeJitArguments(message.options);
   JitArguments& jit = *link->arguments;
-  const CUresult status = execution.driver.cuLinkCreate_v2(static_cast<unsigned>(jit.options.size()), jit.options.data(),
-                                                           jit.values.data(), &link->driver);
+  const CUresult status = execution.driver.cuLinkCreate_v2(
+      static_cast<unsigned>(jit.options.size()), jit.options.data(), jit.values.data(), &link->driver);
   if (status == CUDA_SUCCESS) execution.objects.links.insert(Handle(message.link), std::move(link));
   execution.reply(s, status);
 }
@@ -390,13 +428,15 @@ void handleLinkAdd(Execution& execution, Submission& s, const messages::LinkAdd&
   Beside beside;
   beside.work = [&driver = execution.driver, link, name, sizeBytes, type = message.type,
                  bytes = std::make_shared<std::vector<std::byte>>(std::move(*image))] {
-    return driver.cuLinkAddData_v2(link->driver, static_cast<CUjitInputType>(type), bytes->data(), sizeBytes, name->text, 0, nullptr, nullptr);
+    return driver.cuLinkAddData_v2(link->driver, static_cast<CUjitInputType>(type), bytes->data(), sizeBytes,
+                                   name->text, 0, nullptr, nullptr);
   };
   beside.finish = [link](CUresult) { link->busy = false; };
   runBeside(execution, s, std::move(beside));
 }
 
-void handleLinkComplete(Execution& execution, Submission& s, const messages::LinkComplete& message, Decoder&) {
+void handleLinkComplete(Execution& execution, Submission& s, const messages::LinkComplete& message,
+                        Decoder&) {
   LinkObject* link = enterLink(execution, s, message.link);
   if (!link) return;
   link->busy = true;
@@ -412,7 +452,8 @@ void handleLinkComplete(Execution& execution, Submission& s, const messages::Lin
   beside.finish = [link](CUresult) { link->busy = false; };
   beside.payload = [link](CUresult) {
     const JitLogs logs = logsOf(*link->arguments);
-    const messages::LinkCompleteReply reply{link->image.size(), static_cast<uint32_t>(logs.error.size()), static_cast<uint32_t>(logs.info.size())};
+    const messages::LinkCompleteReply reply{link->image.size(), static_cast<uint32_t>(logs.error.size()),
+                                            static_cast<uint32_t>(logs.info.size())};
     const auto bytes = std::as_bytes(std::span(&reply, 1));
     return Payload(bytes.begin(), bytes.end());
   };
@@ -427,7 +468,8 @@ void handleLinkRead(Execution& execution, Submission& s, const messages::LinkRea
   if (message.what == 1) from = std::as_bytes(logs.error);
   if (message.what == 2) from = std::as_bytes(logs.info);
   const size_t most = s.to.slot == transport::kNoSlot ? transport::kReplyInlineBytes : s.to.slotBytes;
-  if (message.what > 2 || message.offset > from.size() || message.sizeBytes > from.size() - message.offset || message.sizeBytes > most) {
+  if (message.what > 2 || message.offset > from.size() || message.sizeBytes > from.size() - message.offset ||
+      message.sizeBytes > most) {
     return execution.reply(s, CUDA_ERROR_INVALID_VALUE);
   }
   execution.reply(s, CUDA_SUCCESS, from.subspan(message.offset, message.sizeBytes));

@@ -4,7 +4,8 @@
 namespace vgpu::executor {
 
 void handleMark(Execution& execution, Submission& s, const protocol::messages::Mark& message, Decoder&) {
-  if (message.slot >= execution.channel.limits().streams) return execution.lie(s, "names a completion slot that does not exist");
+  if (message.slot >= execution.channel.limits().streams)
+    return execution.lie(s, "names a completion slot that does not exist");
   CUresult status = CUDA_SUCCESS;
   StreamObject* stream = execution.stream(s, message.stream, status);
   if (execution.lied()) return;
@@ -18,7 +19,8 @@ void handleMark(Execution& execution, Submission& s, const protocol::messages::M
   execution.posted(s, CUDA_SUCCESS);
 }
 
-void handleEventRecord(Execution& execution, Submission& s, const protocol::messages::EventRecord& message, Decoder&) {
+void handleEventRecord(Execution& execution, Submission& s, const protocol::messages::EventRecord& message,
+                       Decoder&) {
   const bool marks = message.slot != ~uint32_t{0};
   if (marks && message.slot >= execution.channel.limits().streams) {
     return execution.lie(s, "names a completion slot that does not exist");
@@ -45,9 +47,11 @@ void handleEventRecord(Execution& execution, Submission& s, const protocol::mess
   execution.posted(s, status);
 }
 
-// The driver only tells us that the function's turn has come. The stream is then held here, not in the driver, until the
-// guest has run it: a driver whose callbacks may not wait for each other cannot deadlock, and neither can the ring.
-void handleHostFunction(Execution& execution, Submission& s, const protocol::messages::HostFunction& message, Decoder&) {
+// The driver only tells us that the function's turn has come. The stream is then held here, not in the
+// driver, until the guest has run it: a driver whose callbacks may not wait for each other cannot deadlock,
+// and neither can the ring.
+void handleHostFunction(Execution& execution, Submission& s, const protocol::messages::HostFunction& message,
+                        Decoder&) {
   CUresult status = CUDA_SUCCESS;
   StreamObject* stream = execution.stream(s, message.stream, status);
   if (execution.lied()) return;
@@ -55,18 +59,22 @@ void handleHostFunction(Execution& execution, Submission& s, const protocol::mes
   if (stream->capturing) return execution.posted(s, CUDA_ERROR_NOT_SUPPORTED);
   HeldOperation operation;
   operation.untilDone = true;
-  operation.start = [&execution, stream, token = message.token] { execution.startHostFunction(*stream, token); };
+  operation.start = [&execution, stream, token = message.token] {
+    execution.startHostFunction(*stream, token);
+  };
   execution.queues.hold(stream->queue, std::move(operation));
   execution.queues.pump();
   execution.posted(s, CUDA_SUCCESS);
 }
 
-void handleHostFunctionDone(Execution& execution, Submission& s, const protocol::messages::HostFunctionDone& message, Decoder&) {
+void handleHostFunctionDone(Execution& execution, Submission& s,
+                            const protocol::messages::HostFunctionDone& message, Decoder&) {
   // One that is not under way may have ended with its context.
   execution.posted(s, execution.finishHostFunction(message.token) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE);
 }
 
-void handleEndCapture(Execution& execution, Submission& s, const protocol::messages::EndCapture& message, Decoder&) {
+void handleEndCapture(Execution& execution, Submission& s, const protocol::messages::EndCapture& message,
+                      Decoder&) {
   CUresult status = CUDA_SUCCESS;
   StreamObject* stream = execution.stream(s, message.stream, status);
   if (execution.lied()) return;
@@ -82,7 +90,8 @@ void handleEndCapture(Execution& execution, Submission& s, const protocol::messa
   execution.reply(s, status == CUDA_SUCCESS ? CUDA_ERROR_NOT_SUPPORTED : status);
 }
 
-void handleExchangeCaptureMode(Execution& execution, Submission& s, const protocol::messages::ExchangeCaptureMode& message, Decoder&) {
+void handleExchangeCaptureMode(Execution& execution, Submission& s,
+                               const protocol::messages::ExchangeCaptureMode& message, Decoder&) {
   // The guest keeps each thread's mode and judges by it; all its threads are one here.
   const protocol::messages::ExchangeCaptureModeReply answer{message.mode};
   execution.replyWith(s, CUDA_SUCCESS, answer);

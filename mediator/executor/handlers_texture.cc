@@ -8,19 +8,23 @@ namespace {
 CUresult resolveResource(Execution& execution, const Submission& s, CUDA_RESOURCE_DESC& resource) {
   switch (resource.resType) {
     case CU_RESOURCE_TYPE_ARRAY: {
-      const auto* array = execution.find<Kind::Array>(s, reinterpret_cast<uint64_t>(resource.res.array.hArray));
+      const auto* array =
+          execution.find<Kind::Array>(s, reinterpret_cast<uint64_t>(resource.res.array.hArray));
       if (!array) return CUDA_ERROR_INVALID_HANDLE;
       resource.res.array.hArray = array->driver;
       return CUDA_SUCCESS;
     }
     case CU_RESOURCE_TYPE_MIPMAPPED_ARRAY: {
-      const auto* array = execution.find<Kind::MipmappedArray>(s, reinterpret_cast<uint64_t>(resource.res.mipmap.hMipmappedArray));
+      const auto* array = execution.find<Kind::MipmappedArray>(
+          s, reinterpret_cast<uint64_t>(resource.res.mipmap.hMipmappedArray));
       if (!array) return CUDA_ERROR_INVALID_HANDLE;
       resource.res.mipmap.hMipmappedArray = array->driver;
       return CUDA_SUCCESS;
     }
     case CU_RESOURCE_TYPE_LINEAR:
-      return execution.covers(s, resource.res.linear.devPtr, resource.res.linear.sizeInBytes) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+      return execution.covers(s, resource.res.linear.devPtr, resource.res.linear.sizeInBytes)
+                 ? CUDA_SUCCESS
+                 : CUDA_ERROR_INVALID_VALUE;
     case CU_RESOURCE_TYPE_PITCH2D: {
       const auto& plane = resource.res.pitch2D;
       uint64_t bytes;
@@ -36,18 +40,21 @@ CUresult resolveResource(Execution& execution, const Submission& s, CUDA_RESOURC
 
 }  // namespace
 
-void handleTextureCreate(Execution& execution, Submission& s, const protocol::messages::TextureCreate& message, Decoder&) {
+void handleTextureCreate(Execution& execution, Submission& s,
+                         const protocol::messages::TextureCreate& message, Decoder&) {
   CUDA_RESOURCE_DESC resource = message.resource;
   CUresult status = resolveResource(execution, s, resource);
   if (execution.lied()) return;
   CUtexObject texture = 0;
   if (status == CUDA_SUCCESS) {
-    status = execution.driver.cuTexObjectCreate(&texture, &resource, &message.texture, message.hasView ? &message.view : nullptr);
+    status = execution.driver.cuTexObjectCreate(&texture, &resource, &message.texture,
+                                                message.hasView ? &message.view : nullptr);
   }
   execution.replyWith(s, status, protocol::messages::ObjectReply{texture});
 }
 
-void handleSurfaceCreate(Execution& execution, Submission& s, const protocol::messages::SurfaceCreate& message, Decoder&) {
+void handleSurfaceCreate(Execution& execution, Submission& s,
+                         const protocol::messages::SurfaceCreate& message, Decoder&) {
   CUDA_RESOURCE_DESC resource = message.resource;
   CUresult status = resolveResource(execution, s, resource);
   if (execution.lied()) return;
@@ -56,14 +63,16 @@ void handleSurfaceCreate(Execution& execution, Submission& s, const protocol::me
   execution.replyWith(s, status, protocol::messages::ObjectReply{surface});
 }
 
-void handleMipmappedGetLevel(Execution& execution, Submission& s, const protocol::messages::MipmappedGetLevel& message, Decoder&) {
+void handleMipmappedGetLevel(Execution& execution, Submission& s,
+                             const protocol::messages::MipmappedGetLevel& message, Decoder&) {
   const auto* mipmapped = execution.find<Kind::MipmappedArray>(s, message.mipmapped);
   if (execution.lied() || !execution.isFree<Kind::Array>(s, message.array)) return;
   if (!mipmapped) return execution.reply(s, CUDA_ERROR_INVALID_HANDLE);
   CUarray level = nullptr;
   const CUresult status = execution.driver.cuMipmappedArrayGetLevel(&level, mipmapped->driver, message.level);
   if (status == CUDA_SUCCESS) {
-    execution.objects.arrays.insert(Handle(message.array), std::make_unique<ArrayObject>(ArrayObject{level, s.context}));
+    execution.objects.arrays.insert(Handle(message.array),
+                                    std::make_unique<ArrayObject>(ArrayObject{level, s.context}));
   }
   execution.reply(s, status);
 }

@@ -1,5 +1,6 @@
-// HostRole: the executor's behaviour of every role of the call table (protocol/marshal/roles.h). One object an argument holds
-// its private copy while the driver runs. Runs on the dispatcher; what decode() reads is the guest's.
+// HostRole: the executor's behaviour of every role of the call table (protocol/marshal/roles.h). One object
+// an argument holds its private copy while the driver runs. Runs on the dispatcher; what decode() reads is
+// the guest's.
 #pragma once
 
 #include <cstring>
@@ -69,7 +70,8 @@ struct HostRole<roles::Address, CUdeviceptr> : PlainRole {
   uint64_t value = 0;
   void decode(Decoder& in, Binding& binding) {
     value = in.get<uint64_t>();
-    if (!in.failed() && !binding.execution.covers(binding.submission, value, 1)) binding.status = CUDA_ERROR_INVALID_VALUE;
+    if (!in.failed() && !binding.execution.covers(binding.submission, value, 1))
+      binding.status = CUDA_ERROR_INVALID_VALUE;
   }
   CUdeviceptr pass() { return value; }
 };
@@ -85,7 +87,9 @@ struct HostRole<roles::Name, const char*> : PlainRole {
   const char* pass() { return text; }
 };
 
-inline CUresult deadHandle(Kind kind) { return kind == Kind::Context ? CUDA_ERROR_INVALID_CONTEXT : CUDA_ERROR_INVALID_HANDLE; }
+inline CUresult deadHandle(Kind kind) {
+  return kind == Kind::Context ? CUDA_ERROR_INVALID_CONTEXT : CUDA_ERROR_INVALID_HANDLE;
+}
 
 template <Kind kind>
 struct HostRole<roles::Use<kind>, typename ObjectOf<kind>::Driver> : PlainRole {

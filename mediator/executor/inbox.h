@@ -1,5 +1,6 @@
-// Inbox: work that other threads hand to the dispatcher, which owns the session's tables. Done before the next record.
-// put() from any thread; drain() from the dispatcher. `pending` costs the dispatcher one relaxed load a record.
+// Inbox: work that other threads hand to the dispatcher, which owns the session's tables. Done before the
+// next record. put() from any thread; drain() from the dispatcher. `pending` costs the dispatcher one relaxed
+// load a record.
 #pragma once
 
 #include <atomic>

@@ -15,7 +15,8 @@ void add(JitArguments& arguments, CUjit_option option, void* value) {
 void addNumber(JitArguments& arguments, CUjit_option option, uint32_t value) {
   if (value != kNotGiven) add(arguments, option, reinterpret_cast<void*>(uintptr_t{value}));
 }
-void addLog(JitArguments& arguments, CUjit_option buffer, CUjit_option size, std::vector<char>& log, uint32_t sizeBytes) {
+void addLog(JitArguments& arguments, CUjit_option buffer, CUjit_option size, std::vector<char>& log,
+            uint32_t sizeBytes) {
   const uint32_t bounded = std::min(sizeBytes, kMostLogBytes);
   if (bounded == 0) return;
   log.assign(bounded, 0);
@@ -39,11 +40,15 @@ std::unique_ptr<JitArguments> makeJitArguments(const protocol::messages::JitOpti
   addNumber(*arguments, CU_JIT_GENERATE_LINE_INFO, options.generateLineInfo);
   addNumber(*arguments, CU_JIT_LOG_VERBOSE, options.logVerbose);
   addNumber(*arguments, CU_JIT_FALLBACK_STRATEGY, options.fallback);
-  addLog(*arguments, CU_JIT_ERROR_LOG_BUFFER, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES, arguments->errorLog, options.errorLogBytes);
-  addLog(*arguments, CU_JIT_INFO_LOG_BUFFER, CU_JIT_INFO_LOG_BUFFER_SIZE_BYTES, arguments->infoLog, options.infoLogBytes);
+  addLog(*arguments, CU_JIT_ERROR_LOG_BUFFER, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES, arguments->errorLog,
+         options.errorLogBytes);
+  addLog(*arguments, CU_JIT_INFO_LOG_BUFFER, CU_JIT_INFO_LOG_BUFFER_SIZE_BYTES, arguments->infoLog,
+         options.infoLogBytes);
   return arguments;
 }
 
-JitLogs logsOf(const JitArguments& arguments) { return {textOf(arguments.errorLog), textOf(arguments.infoLog)}; }
+JitLogs logsOf(const JitArguments& arguments) {
+  return {textOf(arguments.errorLog), textOf(arguments.infoLog)};
+}
 
 }  // namespace vgpu::executor

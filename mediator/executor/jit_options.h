@@ -1,5 +1,5 @@
-// JIT options as the guest sends them, by value, turned into what the driver takes; and the logs that come back.
-// Any thread; the object owns the logs' memory and must live as long as the driver may write there.
+// JIT options as the guest sends them, by value, turned into what the driver takes; and the logs that come
+// back. Any thread; the object owns the logs' memory and must live as long as the driver may write there.
 #pragma once
 
 #include <memory>

@@ -1,7 +1,7 @@
-// ObjectTable: the session's objects of one kind, by the handles that the guest assigned. Touched by the dispatcher
-// thread only; owns the objects. Handles are untrusted: index and generation are checked on every use.
-// A slot may be reserved while its object is made beside the dispatcher. An object that was ended while operations
-// which name it are still held back lingers under its old handle until those have started.
+// ObjectTable: the session's objects of one kind, by the handles that the guest assigned. Touched by the
+// dispatcher thread only; owns the objects. Handles are untrusted: index and generation are checked on every
+// use. A slot may be reserved while its object is made beside the dispatcher. An object that was ended while
+// operations which name it are still held back lingers under its old handle until those have started.
 #pragma once
 
 #include <array>
@@ -27,8 +27,10 @@ class ObjectTable {
 
   T* find(Handle handle) {
     Entry* entry = entryOf(handle);
-    if (entry && entry->generation == handle.generation() && entry->object) [[likely]] return entry->object.get();
-    if (lingering_.empty()) [[likely]] return nullptr;
+    if (entry && entry->generation == handle.generation() && entry->object) [[likely]]
+      return entry->object.get();
+    if (lingering_.empty()) [[likely]]
+      return nullptr;
     auto found = lingering_.find(handle.bits());
     return found == lingering_.end() ? nullptr : found->second.get();
   }

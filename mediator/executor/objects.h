@@ -1,6 +1,7 @@
-// What the session's handles stand for in the executor: the driver's objects and what the dispatcher keeps beside them.
-// Dispatcher thread only, except ContextObject::keptError and LoadedCode that only one worker at a time fills.
-// Objects belong to the tables; a ContextObject lives as long as the session, because waits on other threads name it.
+// What the session's handles stand for in the executor: the driver's objects and what the dispatcher keeps
+// beside them. Dispatcher thread only, except ContextObject::keptError and LoadedCode that only one worker at
+// a time fills. Objects belong to the tables; a ContextObject lives as long as the session, because waits on
+// other threads name it.
 #pragma once
 
 #include <array>
@@ -17,8 +18,9 @@ namespace vgpu::executor {
 
 struct ContextObject;
 
-// Every so many operations of a stream an event is recorded behind them; at most kCheckpoints of those groups are with
-// the driver. NVIDIA's driver blocks its caller when about 1,024 launches are queued: we hold the stream before that.
+// Every so many operations of a stream an event is recorded behind them; at most kCheckpoints of those groups
+// are with the driver. NVIDIA's driver blocks its caller when about 1,024 launches are queued: we hold the
+// stream before that.
 constexpr uint32_t kCheckpointOperations = 256;
 constexpr size_t kCheckpoints = 3;
 
@@ -27,8 +29,8 @@ struct StreamObject {
   CUstream driver = nullptr;
   ContextObject* context = nullptr;
   StreamQueue queue;
-  bool busy = false;       // has been given work since it was last seen idle
-  bool capturing = false;  // queries would spoil the capture
+  bool busy = false;         // has been given work since it was last seen idle
+  bool capturing = false;    // queries would spoil the capture
   uint64_t uploadEpoch = 0;  // of its context, when it was last known to hold nothing but uploads
   uint32_t waits = 0;        // waits of other threads that name it
   bool ended = false;        // destroyed by the guest; goes when waits is 0
@@ -108,17 +110,61 @@ struct LinkObject {
 
 template <Kind kind>
 struct ObjectOf;
-template <> struct ObjectOf<Kind::Context> { using Type = ContextObject; using Driver = CUcontext; };
-template <> struct ObjectOf<Kind::Stream> { using Type = StreamObject; using Driver = CUstream; };
-template <> struct ObjectOf<Kind::Event> { using Type = EventObject; using Driver = CUevent; };
-template <> struct ObjectOf<Kind::Module> { using Type = ModuleObject; using Driver = CUmodule; };
-template <> struct ObjectOf<Kind::Function> { using Type = FunctionObject; using Driver = CUfunction; };
-template <> struct ObjectOf<Kind::Library> { using Type = LibraryObject; using Driver = CUlibrary; };
-template <> struct ObjectOf<Kind::Kernel> { using Type = FunctionObject; using Driver = CUkernel; };
-template <> struct ObjectOf<Kind::Array> { using Type = ArrayObject; using Driver = CUarray; };
-template <> struct ObjectOf<Kind::MipmappedArray> { using Type = MipmappedObject; using Driver = CUmipmappedArray; };
-template <> struct ObjectOf<Kind::Link> { using Type = LinkObject; using Driver = CUlinkState; };
-template <> struct ObjectOf<Kind::Physical> { using Type = PhysicalObject; using Driver = CUmemGenericAllocationHandle; };
+template <>
+struct ObjectOf<Kind::Context> {
+  using Type = ContextObject;
+  using Driver = CUcontext;
+};
+template <>
+struct ObjectOf<Kind::Stream> {
+  using Type = StreamObject;
+  using Driver = CUstream;
+};
+template <>
+struct ObjectOf<Kind::Event> {
+  using Type = EventObject;
+  using Driver = CUevent;
+};
+template <>
+struct ObjectOf<Kind::Module> {
+  using Type = ModuleObject;
+  using Driver = CUmodule;
+};
+template <>
+struct ObjectOf<Kind::Function> {
+  using Type = FunctionObject;
+  using Driver = CUfunction;
+};
+template <>
+struct ObjectOf<Kind::Library> {
+  using Type = LibraryObject;
+  using Driver = CUlibrary;
+};
+template <>
+struct ObjectOf<Kind::Kernel> {
+  using Type = FunctionObject;
+  using Driver = CUkernel;
+};
+template <>
+struct ObjectOf<Kind::Array> {
+  using Type = ArrayObject;
+  using Driver = CUarray;
+};
+template <>
+struct ObjectOf<Kind::MipmappedArray> {
+  using Type = MipmappedObject;
+  using Driver = CUmipmappedArray;
+};
+template <>
+struct ObjectOf<Kind::Link> {
+  using Type = LinkObject;
+  using Driver = CUlinkState;
+};
+template <>
+struct ObjectOf<Kind::Physical> {
+  using Type = PhysicalObject;
+  using Driver = CUmemGenericAllocationHandle;
+};
 
 template <Kind kind>
 using Table = ObjectTable<typename ObjectOf<kind>::Type, kind>;
@@ -138,17 +184,28 @@ struct Objects {
 
   template <Kind kind>
   Table<kind>& table() {
-    if constexpr (kind == Kind::Context) return contexts;
-    else if constexpr (kind == Kind::Stream) return streams;
-    else if constexpr (kind == Kind::Event) return events;
-    else if constexpr (kind == Kind::Module) return modules;
-    else if constexpr (kind == Kind::Function) return functions;
-    else if constexpr (kind == Kind::Library) return libraries;
-    else if constexpr (kind == Kind::Kernel) return kernels;
-    else if constexpr (kind == Kind::Array) return arrays;
-    else if constexpr (kind == Kind::MipmappedArray) return mipmappedArrays;
-    else if constexpr (kind == Kind::Link) return links;
-    else return physicals;
+    if constexpr (kind == Kind::Context)
+      return contexts;
+    else if constexpr (kind == Kind::Stream)
+      return streams;
+    else if constexpr (kind == Kind::Event)
+      return events;
+    else if constexpr (kind == Kind::Module)
+      return modules;
+    else if constexpr (kind == Kind::Function)
+      return functions;
+    else if constexpr (kind == Kind::Library)
+      return libraries;
+    else if constexpr (kind == Kind::Kernel)
+      return kernels;
+    else if constexpr (kind == Kind::Array)
+      return arrays;
+    else if constexpr (kind == Kind::MipmappedArray)
+      return mipmappedArrays;
+    else if constexpr (kind == Kind::Link)
+      return links;
+    else
+      return physicals;
   }
 };
 

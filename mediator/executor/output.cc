@@ -42,8 +42,8 @@ void OutputForwarder::start(const Driver& driver, transport::HostChannel& channe
   }).detach();
 }
 
-void OutputForwarder::take(void* user, int fd, const char* text, size_t sizeBytes) {
-  static_cast<OutputForwarder*>(user)->post(fd, std::as_bytes(std::span(text, sizeBytes)));
+void OutputForwarder::take(int fd, const void* text, size_t sizeBytes, void* user) {
+  static_cast<OutputForwarder*>(user)->post(fd, {static_cast<const std::byte*>(text), sizeBytes});
 }
 
 void OutputForwarder::post(int fd, std::span<const std::byte> text) {
@@ -54,7 +54,8 @@ void OutputForwarder::post(int fd, std::span<const std::byte> text) {
     const Output head{fd, 0};
     std::memcpy(event.data(), &head, sizeof head);
     std::memcpy(event.data() + sizeof head, text.data(), bytes);
-    channel_->postEvent(static_cast<uint16_t>(EventKind::Output), std::span(event).first(sizeof head + bytes));
+    channel_->postEvent(static_cast<uint16_t>(EventKind::Output),
+                        std::span(event).first(sizeof head + bytes));
     text = text.subspan(bytes);
   }
 }

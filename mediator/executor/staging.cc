@@ -28,7 +28,8 @@ StagingBlock* Staging::makeBlock(size_t sizeClass) {
   block->sizeClass = sizeClass;
   void* memory = nullptr;
   if (driver_.cuMemHostAlloc && driver_.cuMemFreeHost) {
-    block->pinned = driver_.cuMemHostAlloc(&memory, block->sizeBytes, CU_MEMHOSTALLOC_PORTABLE) == CUDA_SUCCESS;
+    block->pinned =
+        driver_.cuMemHostAlloc(&memory, block->sizeBytes, CU_MEMHOSTALLOC_PORTABLE) == CUDA_SUCCESS;
   }
   if (!block->pinned) memory = std::malloc(block->sizeBytes);
   if (!memory) return nullptr;

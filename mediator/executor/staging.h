@@ -1,6 +1,6 @@
-// Staging: page-locked memory where uploaded bytes wait for their stream, so that the guest's window slot is free at once.
-// take() from the dispatcher, with a context current; giveBack() from any thread. Blocks are kept for reuse and bounded
-// together. Their bytes are the guest's data and are only copied.
+// Staging: page-locked memory where uploaded bytes wait for their stream, so that the guest's window slot is
+// free at once. take() from the dispatcher, with a context current; giveBack() from any thread. Blocks are
+// kept for reuse and bounded together. Their bytes are the guest's data and are only copied.
 #pragma once
 
 #include <array>

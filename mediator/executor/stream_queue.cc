@@ -30,7 +30,8 @@ bool StreamQueues::mustFollow(const StreamQueue& queue, uint64_t ticket) const {
 
 bool StreamQueues::mayStart(StreamQueue& queue, const HeldOperation& operation) {
   if (operation.marker) return !operation.ready || operation.ready();
-  return !mustFollow(queue, operation.ticket) && (!operation.ready || operation.ready()) && admission_.mayStart(queue);
+  return !mustFollow(queue, operation.ticket) && (!operation.ready || operation.ready()) &&
+         admission_.mayStart(queue);
 }
 
 bool StreamQueues::startHead(StreamQueue& queue) {
@@ -79,7 +80,8 @@ void StreamQueues::finish(StreamQueue& queue) {
   pump();
 }
 
-void StreamQueues::afterHeld(const std::function<bool(const StreamQueue&)>& covers, std::function<void()> then) {
+void StreamQueues::afterHeld(const std::function<bool(const StreamQueue&)>& covers,
+                             std::function<void()> then) {
   struct Join {
     size_t missing = 0;
     std::function<void()> then;

@@ -1,8 +1,8 @@
-// StreamQueues: what stands between decoding and the driver. Every operation of a stream passes the one admission
-// point; usually it goes straight on to the driver. What may not start yet is held in its stream's queue, in order, while
-// other streams go on; CUDA's order between streams holds for what is held as well (legacy stream against blocking ones,
-// and whatever `ready` of an operation asks for).
-// Dispatcher thread only. Held operations own private copies of what the guest sent.
+// StreamQueues: what stands between decoding and the driver. Every operation of a stream passes the one
+// admission point; usually it goes straight on to the driver. What may not start yet is held in its stream's
+// queue, in order, while other streams go on; CUDA's order between streams holds for what is held as well
+// (legacy stream against blocking ones, and whatever `ready` of an operation asks for). Dispatcher thread
+// only. Held operations own private copies of what the guest sent.
 #pragma once
 
 #include <cstddef>
@@ -15,8 +15,9 @@ namespace vgpu::executor {
 
 struct StreamQueue;
 
-// The admission point. Quota and fair share put their policy here; it may say no for one stream and yes for others,
-// and whoever makes it change its mind calls Execution::wake() so that held operations are looked at again.
+// The admission point. Quota and fair share put their policy here; it may say no for one stream and yes for
+// others, and whoever makes it change its mind calls Execution::wake() so that held operations are looked at
+// again.
 class Admission {
  public:
   virtual ~Admission() = default;
@@ -31,10 +32,10 @@ class OpenAdmission final : public Admission {
 struct HeldOperation {
   std::function<void()> start;  // gives it to the driver
   std::function<bool()> ready;  // asked beside admission; empty: always
-  bool marker = false;          // only notes that all before it has started: takes no part in admission and order
-  bool untilDone = false;       // what follows waits until finish(), not only until it has started
+  bool marker = false;     // only notes that all before it has started: takes no part in admission and order
+  bool untilDone = false;  // what follows waits until finish(), not only until it has started
   size_t sizeBytes = 0;
-  uint64_t ticket = 0;          // order among all held operations of the session
+  uint64_t ticket = 0;  // order among all held operations of the session
 };
 
 // Streams of one context, ordered against its legacy stream.
@@ -57,7 +58,8 @@ class StreamQueues {
 
   // Whether an operation that arrives now may go straight to the driver.
   bool admits(StreamQueue& queue) {
-    if (waiting_.empty()) [[likely]] return admission_.mayStart(queue);
+    if (waiting_.empty()) [[likely]]
+      return admission_.mayStart(queue);
     return queue.held.empty() && !mustFollow(queue, nextTicket_) && admission_.mayStart(queue);
   }
   void hold(StreamQueue& queue, HeldOperation operation);
@@ -67,8 +69,8 @@ class StreamQueues {
   void pump();
 
   bool anyHeld() const { return !waiting_.empty(); }
-  // Calls `then` when everything that is held now, in the queues that `covers` accepts, has started; at once when
-  // nothing is.
+  // Calls `then` when everything that is held now, in the queues that `covers` accepts, has started; at once
+  // when nothing is.
   void afterHeld(const std::function<bool(const StreamQueue&)>& covers, std::function<void()> then);
   // The stream is going away and holds nothing.
   void forget(StreamQueue& queue);

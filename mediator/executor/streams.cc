@@ -104,11 +104,14 @@ bool Execution::beginWhen(StreamObject& stream, Submission& s, std::function<boo
   return false;
 }
 
-void Execution::holdBack(StreamObject& stream, Submission& s, std::function<bool()> ready, std::function<void()> starts) {
+void Execution::holdBack(StreamObject& stream, Submission& s, std::function<bool()> ready,
+                         std::function<void()> starts) {
   auto held = hold(s);
   HeldOperation operation;
   operation.sizeBytes = held->arguments.size() + held->data.size();
-  operation.ready = [this, &stream, ready = std::move(ready)] { return (!ready || ready()) && makeRoom(stream); };
+  operation.ready = [this, &stream, ready = std::move(ready)] {
+    return (!ready || ready()) && makeRoom(stream);
+  };
   operation.start = [this, held, starts = std::move(starts)] {
     if (starts) starts();
     replay(*held, false);
@@ -116,8 +119,8 @@ void Execution::holdBack(StreamObject& stream, Submission& s, std::function<bool
   queues.hold(stream.queue, std::move(operation));
 }
 
-// Keeps at most kCheckpoints groups of operations of a stream with the driver. False: the oldest is not over yet, and
-// the dispatcher will be woken when it is.
+// Keeps at most kCheckpoints groups of operations of a stream with the driver. False: the oldest is not over
+// yet, and the dispatcher will be woken when it is.
 bool Execution::makeRoom(StreamObject& stream) {
   if (stream.sinceCheckpoint < kCheckpointOperations || stream.capturing) return true;
   applyContext(stream.context);
@@ -129,24 +132,26 @@ bool Execution::makeRoom(StreamObject& stream) {
   if (stream.checkpointsSet - stream.checkpointsPassed < kCheckpoints) {
     CUevent& event = stream.checkpoints[at(stream.checkpointsSet)];
     if (!event && driver.cuEventCreate(&event, CU_EVENT_DISABLE_TIMING) != CUDA_SUCCESS) return true;
-    if (driver.cuEventRecord && driver.cuEventRecord(event, stream.driver) == CUDA_SUCCESS) ++stream.checkpointsSet;
+    if (driver.cuEventRecord && driver.cuEventRecord(event, stream.driver) == CUDA_SUCCESS)
+      ++stream.checkpointsSet;
     stream.sinceCheckpoint = 0;
     return true;
   }
   if (stream.checkpointAwaited) return false;
   stream.checkpointAwaited = true;
   ++stream.waits;
-  workers.run([this, &stream, context = stream.context, event = stream.checkpoints[at(stream.checkpointsPassed)]] {
-    enterContext(context);
-    driver.cuEventSynchronize(event);
-    toDispatcher(
-        [this, &stream] {
-          stream.checkpointAwaited = false;
-          if (--stream.waits == 0 && stream.ended) return endPending(stream);
-          queues.pump();
-        },
-        true);
-  });
+  workers.run(
+      [this, &stream, context = stream.context, event = stream.checkpoints[at(stream.checkpointsPassed)]] {
+        enterContext(context);
+        driver.cuEventSynchronize(event);
+        toDispatcher(
+            [this, &stream] {
+              stream.checkpointAwaited = false;
+              if (--stream.waits == 0 && stream.ended) return endPending(stream);
+              queues.pump();
+            },
+            true);
+      });
   return false;
 }
 

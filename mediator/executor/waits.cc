@@ -22,7 +22,8 @@ Wait Execution::waitOf(const Submission& s) const {
 
 void Execution::await(Wait wait) {
   // What is held back and covered by the wait must have been given to the driver first.
-  const bool coversHeld = wait.what != Wait::For::Event || (wait.event->recordHeld && *wait.event->recordHeld);
+  const bool coversHeld =
+      wait.what != Wait::For::Event || (wait.event->recordHeld && *wait.event->recordHeld);
   if (queues.anyHeld() && coversHeld) [[unlikely]] {
     StreamQueue* only = wait.what == Wait::For::Stream ? &wait.stream->queue : nullptr;
     const StreamGroup* group = wait.context ? &wait.context->group : nullptr;
@@ -44,11 +45,14 @@ void Execution::await(Wait wait) {
 
 // SUCCESS, NOT_READY, or the failure that the wait would report.
 CUresult Execution::pollOnce(Wait& wait) {
-  if (activeCaptures != 0) return CUDA_ERROR_NOT_READY;  // a query might spoil a capture; the wait itself is told so
+  if (activeCaptures != 0)
+    return CUDA_ERROR_NOT_READY;  // a query might spoil a capture; the wait itself is told so
   applyContext(wait.context);
   switch (wait.what) {
-    case Wait::For::Stream: return driver.cuStreamQuery(wait.stream->driver);
-    case Wait::For::Event: return driver.cuEventQuery(wait.event->driver);
+    case Wait::For::Stream:
+      return driver.cuStreamQuery(wait.stream->driver);
+    case Wait::For::Event:
+      return driver.cuEventQuery(wait.event->driver);
     case Wait::For::Context:
       if (!wait.context) return driver.cuCtxSynchronize();
       return isIdle(*wait.context) ? driver.cuCtxSynchronize() : CUDA_ERROR_NOT_READY;
@@ -129,12 +133,15 @@ ContextObject* Execution::contextToCover(const Submission& s) {
       auto found = primaries_.find(in.get<int32_t>());
       return found == primaries_.end() ? nullptr : found->second;
     }
-    case protocol::call::cuCtxDestroy_v2: return objects.contexts.find(Handle(in.get<uint64_t>()));
-    default: return s.context;
+    case protocol::call::cuCtxDestroy_v2:
+      return objects.contexts.find(Handle(in.get<uint64_t>()));
+    default:
+      return s.context;
   }
 }
 
-// A Blocking row that acts: its context must be idle first. True when it is; otherwise the record comes again.
+// A Blocking row that acts: its context must be idle first. True when it is; otherwise the record comes
+// again.
 bool Execution::coverFirst(Submission& s) {
   ContextObject* context = contextToCover(s);
   if (!context || !context->driver) return true;

@@ -1,6 +1,6 @@
-// Workers: threads beside the dispatcher, for waits and for long work that only its caller waits for. One more thread
-// is made whenever none is idle, up to a bound that the number of guest threads sets; idle ones end after a while, so
-// that an idle session holds none. Any thread may call run().
+// Workers: threads beside the dispatcher, for waits and for long work that only its caller waits for. One
+// more thread is made whenever none is idle, up to a bound that the number of guest threads sets; idle ones
+// end after a while, so that an idle session holds none. Any thread may call run().
 #pragma once
 
 #include <chrono>
