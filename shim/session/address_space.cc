@@ -5,7 +5,11 @@
 namespace vgpu::shim {
 
 AddressSpace::AddressSpace(uint64_t base, uint64_t sizeBytes, uint64_t granularityBytes, uint64_t guardBytes)
-    : base_(base), sizeBytes_(sizeBytes), granularityBytes_(granularityBytes), guardBytes_(guardBytes), next_(base) {
+    : base_(base),
+      sizeBytes_(sizeBytes),
+      granularityBytes_(granularityBytes),
+      guardBytes_(guardBytes),
+      next_(base) {
   free_[base] = base + sizeBytes;
 }
 
@@ -24,8 +28,8 @@ std::optional<uint64_t> AddressSpace::allocate(uint64_t sizeBytes, uint64_t alig
   return takeFrom(free_.begin(), free_.end(), taken, aligned, base_);
 }
 
-std::optional<uint64_t> AddressSpace::takeFrom(FreeMap::iterator first, FreeMap::iterator last, uint64_t sizeBytes,
-                                               uint64_t alignment, uint64_t notBelow) {
+std::optional<uint64_t> AddressSpace::takeFrom(FreeMap::iterator first, FreeMap::iterator last,
+                                               uint64_t sizeBytes, uint64_t alignment, uint64_t notBelow) {
   for (auto block = first; block != last; ++block) {
     const uint64_t start = (std::max(block->first, notBelow) + alignment - 1) & ~(alignment - 1);
     if (start >= block->second || block->second - start < sizeBytes) continue;
@@ -38,7 +42,8 @@ std::optional<uint64_t> AddressSpace::takeFrom(FreeMap::iterator first, FreeMap:
 
 bool AddressSpace::allocateAt(uint64_t address, uint64_t sizeBytes) {
   const uint64_t end = address + roundUp(sizeBytes) + guardBytes_;
-  if (address % granularityBytes_ != 0 || !contains(address) || end > base_ + sizeBytes_ || end <= address) return false;
+  if (address % granularityBytes_ != 0 || !contains(address) || end > base_ + sizeBytes_ || end <= address)
+    return false;
   std::lock_guard lock(mutex_);
   auto block = free_.upper_bound(address);
   if (block == free_.begin()) return false;

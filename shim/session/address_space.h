@@ -1,6 +1,6 @@
-// The session's addresses, handed out in the guest: device, pinned and managed memory all lie in one reserved range, so
-// that a pointer has one value on both sides (docs/ARCHITECTURE.md, decision 11).
-// Any thread. Holds only bookkeeping; the range itself is reserved by Session.
+// The session's addresses, handed out in the guest: device, pinned and managed memory all lie in one reserved
+// range, so that a pointer has one value on both sides (docs/ARCHITECTURE.md, decision 11). Any thread. Holds
+// only bookkeeping; the range itself is reserved by Session.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,8 @@ namespace vgpu::shim {
 
 class AddressSpace {
  public:
-  // `granularityBytes` is a power of two; `guardBytes` stay free behind each block, so that running past its end faults.
+  // `granularityBytes` is a power of two; `guardBytes` stay free behind each block, so that running past its
+  // end faults.
   AddressSpace(uint64_t base, uint64_t sizeBytes, uint64_t granularityBytes, uint64_t guardBytes);
 
   // A free block of at least `sizeBytes`, aligned to `alignment` (a power of two, or 0 for the granularity).
@@ -30,8 +31,8 @@ class AddressSpace {
 
  private:
   using FreeMap = std::map<uint64_t, uint64_t>;  // start -> end
-  std::optional<uint64_t> takeFrom(FreeMap::iterator first, FreeMap::iterator last, uint64_t sizeBytes, uint64_t alignment,
-                                   uint64_t notBelow);
+  std::optional<uint64_t> takeFrom(FreeMap::iterator first, FreeMap::iterator last, uint64_t sizeBytes,
+                                   uint64_t alignment, uint64_t notBelow);
   void take(FreeMap::iterator block, uint64_t start, uint64_t end);
 
   const uint64_t base_, sizeBytes_, granularityBytes_, guardBytes_;

@@ -40,8 +40,17 @@ bool Allocations::covers(uint64_t address, uint64_t sizeBytes) const {
   std::shared_lock lock(mutex_);
   const Allocation* entry = locate(address);
   if (!entry) return false;
-  const uint64_t offset = address - (address - entry->address < entry->sizeBytes ? entry->address : entry->host);
-  return sizeBytes <= entry->sizeBytes - offset;
+  uint64_t offset = address - (address - entry->address < entry->sizeBytes ? entry->address : entry->host);
+  // Mappings of the virtual-memory calls that touch are one range for a copy.
+  while (sizeBytes > entry->sizeBytes - offset) {
+    if (entry->kind != MemoryKind::VirtualRange) return false;
+    sizeBytes -= entry->sizeBytes - offset;
+    auto next = byAddress_.find(entry->address + entry->sizeBytes);
+    if (next == byAddress_.end()) return false;
+    entry = &next->second;
+    offset = 0;
+  }
+  return true;
 }
 
 }  // namespace vgpu::shim

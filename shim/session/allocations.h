@@ -21,13 +21,13 @@ struct Allocation {
   uint64_t address = 0;    // where the device sees it; for Registered: its shadow
   uint64_t sizeBytes = 0;  // as the program asked
   MemoryKind kind = MemoryKind::Device;
-  uint32_t flags = 0;      // of cuMemHostAlloc, cuMemHostRegister, cuMemAllocManaged
+  uint32_t flags = 0;  // of cuMemHostAlloc, cuMemHostRegister, cuMemAllocManaged
   int device = 0;
   Context* context = nullptr;
-  uint64_t id = 0;         // CU_POINTER_ATTRIBUTE_BUFFER_ID: unique in the process
-  uint64_t host = 0;       // where the program sees it; 0: not at all
-  bool shared = false;     // host and device side are the same memory
-  bool pooled = false;     // of cuMemAllocAsync
+  uint64_t id = 0;                                 // CU_POINTER_ATTRIBUTE_BUFFER_ID: unique in the process
+  uint64_t host = 0;                               // where the program sees it; 0: not at all
+  bool shared = false;                             // host and device side are the same memory
+  bool pooled = false;                             // of cuMemAllocAsync
   std::shared_ptr<Coherence> coherence = nullptr;  // where the carrier shares no memory
 
   bool hostVisible() const { return host != 0; }

@@ -85,7 +85,8 @@ void queueCallback(Session& session, uint64_t token) {
 
 void writeOutput(int fd, Bytes bytes) {
   if (fd != STDOUT_FILENO && fd != STDERR_FILENO) return;
-  // The program's own buffered output comes first, as with the native driver, which prints at synchronisation.
+  // The program's own buffered output comes first, as with the native driver, which prints at
+  // synchronisation.
   if (fd == STDOUT_FILENO) fflush(stdout);
   while (!bytes.empty()) {
     const ssize_t written = ::write(fd, bytes.data(), bytes.size());
@@ -115,7 +116,8 @@ void handle(Session& session, const transport::Event& event) {
       protocol::events::ContextFailed failed;
       if (bytes.size() != sizeof failed) return;
       std::memcpy(&failed, bytes.data(), sizeof failed);
-      if (Context* context = session.contexts.find(failed.context)) context->failed.store(true, std::memory_order_release);
+      if (Context* context = session.contexts.find(failed.context))
+        context->failed.store(true, std::memory_order_release);
       return;
     }
     case EventKind::LogLine:
@@ -155,7 +157,8 @@ void settleEvents(Session& session) {
   const uint64_t announced = session.channel().eventsAnnounced();
   if (state().handled.load(std::memory_order_acquire) >= announced) return;
   std::unique_lock lock(state().mutex);
-  state().handledChanged.wait(lock, [&] { return state().handled.load(std::memory_order_relaxed) >= announced; });
+  state().handledChanged.wait(lock,
+                              [&] { return state().handled.load(std::memory_order_relaxed) >= announced; });
 }
 
 uint64_t registerHostFunction(CUhostFn function, void* argument) {
@@ -166,7 +169,9 @@ uint64_t registerStreamCallback(CUstreamCallback callback, CUstream stream, void
   return registerFunction([=] { callback(stream, CUDA_SUCCESS, argument); });
 }
 
-uint64_t registerInternalFunction(std::function<void()> function) { return registerFunction(std::move(function)); }
+uint64_t registerInternalFunction(std::function<void()> function) {
+  return registerFunction(std::move(function));
+}
 
 void forgetHostFunction(uint64_t token) {
   std::lock_guard lock(state().mutex);

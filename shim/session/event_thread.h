@@ -1,5 +1,5 @@
-// The guest's threads that serve the executor's events: one writes device output and hands host functions on, the other
-// runs them (CUDA lets a host function take its time, and output must not wait for it).
+// The guest's threads that serve the executor's events: one writes device output and hands host functions on,
+// the other runs them (CUDA lets a host function take its time, and output must not wait for it).
 #pragma once
 
 #include <cstdint>
@@ -14,8 +14,8 @@ class Session;
 // Started once a session is connected.
 void startEventThread(Session& session);
 
-// Waits until the events that the executor had announced by now were handled, so that device output appears before the
-// call that waited for the kernel returns. Free when there were none.
+// Waits until the events that the executor had announced by now were handled, so that device output appears
+// before the call that waited for the kernel returns. Free when there were none.
 void settleEvents(Session& session);
 
 // Remembers a function of the program under a token, to be run when the stream reaches it.

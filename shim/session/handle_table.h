@@ -1,6 +1,7 @@
-// The guest's handles of one kind: index and generation to object. Lookup takes no lock (it is on the path of every
-// launch); making and removing take one. An object outlives its handle: removal gives the pointer back, and the caller
-// decides when it dies (objects that a racing thread may still hold are kept until the session ends).
+// The guest's handles of one kind: index and generation to object. Lookup takes no lock (it is on the path of
+// every launch); making and removing take one. An object outlives its handle: removal gives the pointer back,
+// and the caller decides when it dies (objects that a racing thread may still hold are kept until the session
+// ends).
 #pragma once
 
 #include <array>
@@ -29,7 +30,8 @@ class HandleTable {
       if (used_ == protocol::kMaxObjects) return {};
       index = used_++;
       std::atomic<Slot*>& block = blocks_[index / kBlockSlots];
-      if (!block.load(std::memory_order_relaxed)) block.store(new Slot[kBlockSlots], std::memory_order_release);
+      if (!block.load(std::memory_order_relaxed))
+        block.store(new Slot[kBlockSlots], std::memory_order_release);
     }
     Slot& slot = *slotAt(index);
     const uint32_t generation = slot.generation.load(std::memory_order_relaxed);
@@ -40,7 +42,8 @@ class HandleTable {
   // The live object of `handle`, or null: wrong kind, never made, or destroyed.
   Object* find(uint64_t bits) const {
     const protocol::Handle handle(bits);
-    if (!handle.wellFormed() || handle.kind() != kind || handle.index() >= protocol::kMaxObjects) return nullptr;
+    if (!handle.wellFormed() || handle.kind() != kind || handle.index() >= protocol::kMaxObjects)
+      return nullptr;
     Slot* slot = slotAt(handle.index());
     if (!slot || slot->generation.load(std::memory_order_acquire) != handle.generation()) return nullptr;
     return slot->object.load(std::memory_order_acquire);
@@ -57,7 +60,8 @@ class HandleTable {
     if (!object) return nullptr;
     Slot& slot = *slotAt(handle.index());
     slot.object.store(nullptr, std::memory_order_release);
-    slot.generation.store((handle.generation() + 1) & protocol::Handle::kMaxGeneration, std::memory_order_release);
+    slot.generation.store((handle.generation() + 1) & protocol::Handle::kMaxGeneration,
+                          std::memory_order_release);
     freeIndices_.push_back(handle.index());
     return object;
   }

@@ -32,7 +32,8 @@ TEST(HandleTable, ForeignValuesAreNotHandles) {
   const auto handle = table.insert(&object);
   EXPECT_EQ(table.find(uint64_t{0}), nullptr);
   EXPECT_EQ(table.find(uint64_t{0x7fff'dead'beef}), nullptr);
-  EXPECT_EQ(table.find(protocol::Handle(protocol::Kind::Stream, handle.generation(), handle.index()).bits()), nullptr);
+  EXPECT_EQ(table.find(protocol::Handle(protocol::Kind::Stream, handle.generation(), handle.index()).bits()),
+            nullptr);
   EXPECT_EQ(table.find(protocol::Handle(protocol::Kind::Event, handle.generation(), 999999).bits()), nullptr);
 }
 

@@ -67,33 +67,60 @@ CUresult MemoryPools::getAttribute(MemoryPool& pool, CUmemPool_attribute attribu
   auto* number = static_cast<uint64_t*>(value);
   auto* flag = static_cast<int*>(value);
   switch (attribute) {
-    case CU_MEMPOOL_ATTR_REUSE_FOLLOW_EVENT_DEPENDENCIES: *flag = pool.reuseFollowEvents; return CUDA_SUCCESS;
-    case CU_MEMPOOL_ATTR_REUSE_ALLOW_OPPORTUNISTIC: *flag = pool.reuseOpportunistic; return CUDA_SUCCESS;
-    case CU_MEMPOOL_ATTR_REUSE_ALLOW_INTERNAL_DEPENDENCIES: *flag = pool.reuseInternal; return CUDA_SUCCESS;
-    case CU_MEMPOOL_ATTR_RELEASE_THRESHOLD: *number = pool.releaseThreshold; return CUDA_SUCCESS;
-    case CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT: *number = pool.reservedBytes; return CUDA_SUCCESS;
-    case CU_MEMPOOL_ATTR_RESERVED_MEM_HIGH: *number = pool.reservedHighBytes; return CUDA_SUCCESS;
-    case CU_MEMPOOL_ATTR_USED_MEM_CURRENT: *number = pool.usedBytes; return CUDA_SUCCESS;
-    case CU_MEMPOOL_ATTR_USED_MEM_HIGH: *number = pool.usedHighBytes; return CUDA_SUCCESS;
-    default: return CUDA_ERROR_INVALID_VALUE;
+    case CU_MEMPOOL_ATTR_REUSE_FOLLOW_EVENT_DEPENDENCIES:
+      *flag = pool.reuseFollowEvents;
+      return CUDA_SUCCESS;
+    case CU_MEMPOOL_ATTR_REUSE_ALLOW_OPPORTUNISTIC:
+      *flag = pool.reuseOpportunistic;
+      return CUDA_SUCCESS;
+    case CU_MEMPOOL_ATTR_REUSE_ALLOW_INTERNAL_DEPENDENCIES:
+      *flag = pool.reuseInternal;
+      return CUDA_SUCCESS;
+    case CU_MEMPOOL_ATTR_RELEASE_THRESHOLD:
+      *number = pool.releaseThreshold;
+      return CUDA_SUCCESS;
+    case CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT:
+      *number = pool.reservedBytes;
+      return CUDA_SUCCESS;
+    case CU_MEMPOOL_ATTR_RESERVED_MEM_HIGH:
+      *number = pool.reservedHighBytes;
+      return CUDA_SUCCESS;
+    case CU_MEMPOOL_ATTR_USED_MEM_CURRENT:
+      *number = pool.usedBytes;
+      return CUDA_SUCCESS;
+    case CU_MEMPOOL_ATTR_USED_MEM_HIGH:
+      *number = pool.usedHighBytes;
+      return CUDA_SUCCESS;
+    default:
+      return CUDA_ERROR_INVALID_VALUE;
   }
 }
 
 CUresult MemoryPools::setAttribute(MemoryPool& pool, CUmemPool_attribute attribute, const void* value) {
   std::lock_guard lock(mutex_);
-  const uint64_t number = attribute >= CU_MEMPOOL_ATTR_RELEASE_THRESHOLD ? *static_cast<const uint64_t*>(value) : 0;
+  const uint64_t number =
+      attribute >= CU_MEMPOOL_ATTR_RELEASE_THRESHOLD ? *static_cast<const uint64_t*>(value) : 0;
   const int flag = attribute < CU_MEMPOOL_ATTR_RELEASE_THRESHOLD ? *static_cast<const int*>(value) : 0;
   switch (attribute) {
-    case CU_MEMPOOL_ATTR_REUSE_FOLLOW_EVENT_DEPENDENCIES: pool.reuseFollowEvents = flag; return CUDA_SUCCESS;
-    case CU_MEMPOOL_ATTR_REUSE_ALLOW_OPPORTUNISTIC: pool.reuseOpportunistic = flag; return CUDA_SUCCESS;
-    case CU_MEMPOOL_ATTR_REUSE_ALLOW_INTERNAL_DEPENDENCIES: pool.reuseInternal = flag; return CUDA_SUCCESS;
-    case CU_MEMPOOL_ATTR_RELEASE_THRESHOLD: pool.releaseThreshold = number; return CUDA_SUCCESS;
+    case CU_MEMPOOL_ATTR_REUSE_FOLLOW_EVENT_DEPENDENCIES:
+      pool.reuseFollowEvents = flag;
+      return CUDA_SUCCESS;
+    case CU_MEMPOOL_ATTR_REUSE_ALLOW_OPPORTUNISTIC:
+      pool.reuseOpportunistic = flag;
+      return CUDA_SUCCESS;
+    case CU_MEMPOOL_ATTR_REUSE_ALLOW_INTERNAL_DEPENDENCIES:
+      pool.reuseInternal = flag;
+      return CUDA_SUCCESS;
+    case CU_MEMPOOL_ATTR_RELEASE_THRESHOLD:
+      pool.releaseThreshold = number;
+      return CUDA_SUCCESS;
     case CU_MEMPOOL_ATTR_RESERVED_MEM_HIGH:
     case CU_MEMPOOL_ATTR_USED_MEM_HIGH:  // the high marks can only be reset to zero (cuda.h)
       if (number != 0) return CUDA_ERROR_INVALID_VALUE;
       (attribute == CU_MEMPOOL_ATTR_USED_MEM_HIGH ? pool.usedHighBytes : pool.reservedHighBytes) = 0;
       return CUDA_SUCCESS;
-    default: return CUDA_ERROR_INVALID_VALUE;
+    default:
+      return CUDA_ERROR_INVALID_VALUE;
   }
 }
 

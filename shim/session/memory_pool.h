@@ -1,7 +1,7 @@
-// Stream-ordered allocation (cuMemAllocAsync) kept in the guest: a freed block goes to its pool and is reused in stream
-// order without a record, so a steady loop of allocations and frees sends nothing. What exceeds the release threshold goes
-// back to the executor at the next synchronisation, as CUDA's pools do (CUDA programming guide, stream ordered memory
-// allocator). Any thread.
+// Stream-ordered allocation (cuMemAllocAsync) kept in the guest: a freed block goes to its pool and is reused
+// in stream order without a record, so a steady loop of allocations and frees sends nothing. What exceeds the
+// release threshold goes back to the executor at the next synchronisation, as CUDA's pools do (CUDA
+// programming guide, stream ordered memory allocator). Any thread.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,8 @@ struct PoolBlock {
   uint64_t address = 0;
   uint64_t sizeBytes = 0;  // whole granules
   Stream* stream = nullptr;
-  uint64_t freedAt = 0;  // sequence that must have retired in `stream` before another stream may use the block
+  uint64_t freedAt =
+      0;  // sequence that must have retired in `stream` before another stream may use the block
 };
 
 struct MemoryPool {
@@ -42,9 +43,11 @@ class MemoryPools {
   CUresult destroy(MemoryPool* pool, std::vector<PoolBlock>& released);
   bool known(const MemoryPool* pool);
 
-  // A free block of exactly `sizeBytes` that `stream` may use now; `retired(block)` tells whether its last stream is done with it.
+  // A free block of exactly `sizeBytes` that `stream` may use now; `retired(block)` tells whether its last
+  // stream is done with it.
   template <class Retired>
-  std::optional<PoolBlock> reuse(MemoryPool& pool, uint64_t sizeBytes, const Stream* stream, Retired&& retired) {
+  std::optional<PoolBlock> reuse(MemoryPool& pool, uint64_t sizeBytes, const Stream* stream,
+                                 Retired&& retired) {
     std::lock_guard lock(mutex_);
     for (size_t i = pool.free.size(); i-- > 0;) {
       const PoolBlock block = pool.free[i];

@@ -1,6 +1,6 @@
-// What the guest knows of the objects behind the program's handles: enough to refuse what the native call refuses at
-// once, and to answer queries without asking the executor. Objects live as long as the process: a racing thread may still
-// hold one whose handle was destroyed, and each is small.
+// What the guest knows of the objects behind the program's handles: enough to refuse what the native call
+// refuses at once, and to answer queries without asking the executor. Objects live as long as the process: a
+// racing thread may still hold one whose handle was destroyed, and each is small.
 #pragma once
 
 #include <atomic>
@@ -25,7 +25,8 @@ class Newest {
  public:
   void raise(uint64_t sequence) {
     uint64_t seen = value_.load(std::memory_order_relaxed);
-    while (seen < sequence && !value_.compare_exchange_weak(seen, sequence, std::memory_order_release, std::memory_order_relaxed)) {
+    while (seen < sequence && !value_.compare_exchange_weak(seen, sequence, std::memory_order_release,
+                                                            std::memory_order_relaxed)) {
     }
   }
   uint64_t get() const { return value_.load(std::memory_order_acquire); }
@@ -42,9 +43,10 @@ struct Context {
   uint64_t id = 0;
   std::atomic<bool> alive{true};
   std::atomic<int> sticky{CUDA_SUCCESS};  // once an asynchronous failure has surfaced, every call answers it
-  std::atomic<bool> failed{false};         // the executor keeps a failure: nothing is over until a wait has asked for it
-  Newest posted;                           // last record of this context
-  Newest synchronized;                     // all up to here are known to be done
+  std::atomic<bool> failed{
+      false};           // the executor keeps a failure: nothing is over until a wait has asked for it
+  Newest posted;        // last record of this context
+  Newest synchronized;  // all up to here are known to be done
   Stream* legacy = nullptr;
 };
 
@@ -100,7 +102,8 @@ struct Function {
   std::string name;
   protocol::messages::FunctionInfo info{};
   std::vector<protocol::messages::Parameter> parameters;
-  std::atomic<int> dynamicSharedLimit{48 * 1024};  // raised by CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
+  std::atomic<int> dynamicSharedLimit{48 *
+                                      1024};  // raised by CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
   std::mutex mutex;
   std::map<Context*, Function*> perContext;  // of a kernel: cuKernelGetFunction
 };

@@ -28,12 +28,16 @@ CUresult refuse(CUresult status, const std::string& line) {
 CUresult statusOf(transport::ConnectError::Kind kind) {
   using enum transport::ConnectError::Kind;
   switch (kind) {
-    case NotThere: return CUDA_ERROR_NO_DEVICE;
-    case NoPermission: return CUDA_ERROR_NOT_PERMITTED;
-    case WrongVersion: return CUDA_ERROR_SYSTEM_DRIVER_MISMATCH;
+    case NotThere:
+      return CUDA_ERROR_NO_DEVICE;
+    case NoPermission:
+      return CUDA_ERROR_NOT_PERMITTED;
+    case WrongVersion:
+      return CUDA_ERROR_SYSTEM_DRIVER_MISMATCH;
     case Refused:
     case TimedOut:
-    case Broken: return CUDA_ERROR_SYSTEM_NOT_READY;
+    case Broken:
+      return CUDA_ERROR_SYSTEM_NOT_READY;
   }
   return CUDA_ERROR_UNKNOWN;
 }
@@ -41,7 +45,8 @@ CUresult statusOf(transport::ConnectError::Kind kind) {
 // Under RLIMIT_AS a reservation counts as memory: take no more than a quarter of what the program may have.
 uint64_t rangeBytesHere() {
   rlimit limit{};
-  if (::getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return protocol::kSessionRangeBytes;
+  if (::getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+    return protocol::kSessionRangeBytes;
   uint64_t bytes = protocol::kSessionRangeBytes;
   while (bytes > limit.rlim_cur / 4 && bytes > kSmallestRangeBytes) bytes /= 2;
   return bytes;
@@ -105,14 +110,16 @@ CUresult Session::connect() {
   hello.strict = strict_ = wantsStrict();
   std::strncpy(hello.program, program_invocation_short_name, sizeof hello.program - 1);
   reserveCandidates(hello);
-  if (hello.freeRanges == 0) return refuse(CUDA_ERROR_OUT_OF_MEMORY, "no free range of addresses for the session; raise RLIMIT_AS");
+  if (hello.freeRanges == 0)
+    return refuse(CUDA_ERROR_OUT_OF_MEMORY, "no free range of addresses for the session; raise RLIMIT_AS");
 
   auto connected = transport::connect(*endpoint, std::as_bytes(std::span(&hello, 1)));
   if (connected.error) return refuse(statusOf(connected.error->kind), connected.error->message);
   channel_ = std::move(connected.channel);
   if (const CUresult status = acceptWelcome(connected.welcome); status != CUDA_SUCCESS) {
-    return refuse(status, "the mediator at " + endpoint->text() + " answered with a welcome that this version cannot use; "
-                          "install the same vgpu version on both sides");
+    return refuse(status, "the mediator at " + endpoint->text() +
+                              " answered with a welcome that this version cannot use; "
+                              "install the same vgpu version on both sides");
   }
   return CUDA_SUCCESS;
 }
@@ -124,13 +131,15 @@ CUresult Session::acceptWelcome(std::span<const std::byte> bytes) {
   const uint64_t granularity = welcome_.granularityBytes;
   const bool plausible = welcome_.protocolVersion == protocol::kProtocolVersion &&
                          welcome_.deviceCount <= protocol::kMaxDevices &&
-                         rest.size() == welcome_.deviceCount * sizeof(protocol::DeviceInfo) && granularity >= 4096 &&
-                         (granularity & (granularity - 1)) == 0 && granularity <= (uint64_t{1} << 30);
+                         rest.size() == welcome_.deviceCount * sizeof(protocol::DeviceInfo) &&
+                         granularity >= 4096 && (granularity & (granularity - 1)) == 0 &&
+                         granularity <= (uint64_t{1} << 30);
   if (!plausible) return CUDA_ERROR_SYSTEM_DRIVER_MISMATCH;
 
   bool held = false;
   for (Mapping& candidate : candidates_) {
-    const bool chosen = candidate.valid() && reinterpret_cast<uint64_t>(candidate.data()) == welcome_.rangeBase &&
+    const bool chosen = candidate.valid() &&
+                        reinterpret_cast<uint64_t>(candidate.data()) == welcome_.rangeBase &&
                         welcome_.rangeBytes <= candidate.sizeBytes();
     held |= chosen;
     if (!chosen) candidate.reset();
@@ -143,7 +152,8 @@ CUresult Session::acceptWelcome(std::span<const std::byte> bytes) {
     device.name[sizeof device.name - 1] = 0;
     device.pciBusId[sizeof device.pciBusId - 1] = 0;
   }
-  addresses_ = std::make_unique<AddressSpace>(welcome_.rangeBase, welcome_.rangeBytes, granularity, welcome_.guardBytes);
+  addresses_ = std::make_unique<AddressSpace>(welcome_.rangeBase, welcome_.rangeBytes, granularity,
+                                              welcome_.guardBytes);
   for (int device = 0; device < static_cast<int>(devices_.size()); ++device) {
     primaries_.push_back(makeContext(device, true));
     pools_.addDevice(device);
@@ -166,7 +176,9 @@ Context* Session::makeContext(int device, bool primary) {
   return context;
 }
 
-Context* makeContext(Session& session, int device, bool primary) { return session.makeContext(device, primary); }
+Context* makeContext(Session& session, int device, bool primary) {
+  return session.makeContext(device, primary);
+}
 
 Stream& Session::perThreadStream(Context& context) {
   Stream*& stream = thisThread().perThreadStreams[&context];

@@ -1,6 +1,6 @@
-// Session: the guest process's one connection to its executor, and everything the guest knows about it. Made by cuInit,
-// lives until the process ends (it is never destroyed: CUDA is called after static destructors have run).
-// Any thread. What comes from the executor is checked before it is used.
+// Session: the guest process's one connection to its executor, and everything the guest knows about it. Made
+// by cuInit, lives until the process ends (it is never destroyed: CUDA is called after static destructors
+// have run). Any thread. What comes from the executor is checked before it is used.
 #pragma once
 
 #include <memory>
@@ -25,7 +25,8 @@ constexpr CUresult kSessionLost = CUDA_ERROR_DEVICE_UNAVAILABLE;
 
 class Session {
  public:
-  // Connects on the first call; later calls answer as the first did. On failure one line on stderr says what to do.
+  // Connects on the first call; later calls answer as the first did. On failure one line on stderr says what
+  // to do.
   static CUresult start();
   // The session of this process: null before start(), after a failed one, and in a forked child.
   static Session* get();
@@ -75,7 +76,8 @@ class Session {
   std::unique_ptr<transport::GuestChannel> channel_;
   protocol::Welcome welcome_{};
   std::vector<protocol::DeviceInfo> devices_;
-  std::vector<Mapping> candidates_;  // by index of protocol::kRangeCandidates; all but the chosen one are given back
+  std::vector<Mapping>
+      candidates_;  // by index of protocol::kRangeCandidates; all but the chosen one are given back
   std::unique_ptr<AddressSpace> addresses_;
   Allocations allocations_;
   MemoryPools pools_;

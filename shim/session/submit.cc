@@ -36,7 +36,8 @@ bool isSticky(CUresult status) {
 }
 
 CUresult note(const Submission& submission, CUresult status) {
-  if (submission.context && isSticky(status)) submission.context->sticky.store(status, std::memory_order_relaxed);
+  if (submission.context && isSticky(status))
+    submission.context->sticky.store(status, std::memory_order_relaxed);
   return status;
 }
 
@@ -81,27 +82,33 @@ CUresult post(const Submission& submission, uint16_t call, Bytes arguments, uint
   transport::GuestChannel& channel = submission.session->channel();
   const uint16_t thread = submission.thread->id();
   if (submission.session->strict()) [[unlikely]] {
-    return strictAnswer(submission, channel.call(call | protocol::kWantsReply, thread, arguments, {}), sequence);
+    return strictAnswer(submission, channel.call(call | protocol::kWantsReply, thread, arguments, {}),
+                        sequence);
   }
   return sent(submission, channel.post(call, thread, arguments), sequence);
 }
 
-CUresult postWithData(const Submission& submission, uint16_t call, Bytes arguments, Bytes data, uint64_t* sequence) {
+CUresult postWithData(const Submission& submission, uint16_t call, Bytes arguments, Bytes data,
+                      uint64_t* sequence) {
   transport::GuestChannel& channel = submission.session->channel();
   const uint16_t thread = submission.thread->id();
   if (submission.session->strict()) [[unlikely]] {
-    return strictAnswer(submission, channel.callWithData(call | protocol::kWantsReply, thread, arguments, data, {}), sequence);
+    return strictAnswer(submission,
+                        channel.callWithData(call | protocol::kWantsReply, thread, arguments, data, {}),
+                        sequence);
   }
   return sent(submission, channel.postWithData(call, thread, arguments, data), sequence);
 }
 
 Answer call(const Submission& submission, uint16_t call, Bytes arguments, MutableBytes payload) {
-  const transport::Reply reply = submission.session->channel().call(call, submission.thread->id(), arguments, payload);
+  const transport::Reply reply =
+      submission.session->channel().call(call, submission.thread->id(), arguments, payload);
   if (reply.lost) return {kSessionLost, 0};
   settleEvents(*submission.session);
   const auto status = static_cast<CUresult>(reply.status);
   // Only a failure that stays makes every later call fail; any other has been told now.
-  if (submission.context && status != CUDA_SUCCESS) submission.context->failed.store(false, std::memory_order_release);
+  if (submission.context && status != CUDA_SUCCESS)
+    submission.context->failed.store(false, std::memory_order_release);
   return {note(submission, status), reply.payloadBytes};
 }
 

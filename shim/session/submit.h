@@ -1,6 +1,6 @@
-// Sending records: the one path from an exported function to the channel. Announces the thread's context when it changed,
-// waits in strict mode, keeps what the session learns from sequences and replies.
-// Any thread. Replies come from the executor and are checked for size; their meaning is for the caller.
+// Sending records: the one path from an exported function to the channel. Announces the thread's context when
+// it changed, waits in strict mode, keeps what the session learns from sequences and replies. Any thread.
+// Replies come from the executor and are checked for size; their meaning is for the caller.
 #pragma once
 
 #include <cstring>
@@ -34,13 +34,15 @@ CUresult enterContext(Submission& submission);
 // Posts a record (waits for its reply in strict mode). `sequence` gets its number.
 CUresult post(const Submission& submission, uint16_t call, Bytes arguments, uint64_t* sequence = nullptr);
 // The same with attached data of at most one slot.
-CUresult postWithData(const Submission& submission, uint16_t call, Bytes arguments, Bytes data, uint64_t* sequence = nullptr);
+CUresult postWithData(const Submission& submission, uint16_t call, Bytes arguments, Bytes data,
+                      uint64_t* sequence = nullptr);
 
 struct Answer {
   CUresult status = CUDA_SUCCESS;
   uint32_t payloadBytes = 0;
 };
-// Waits for the reply; a sticky status is kept in the context. Device output of what it waited for has been written.
+// Waits for the reply; a sticky status is kept in the context. Device output of what it waited for has been
+// written.
 Answer call(const Submission& submission, uint16_t call, Bytes arguments, MutableBytes payload = {});
 
 // Takes note of a status that came from the executor.
@@ -49,19 +51,23 @@ bool isSticky(CUresult status);
 
 // A message row: post or call as its mode says. `Reply` must be what the executor answers with.
 template <uint16_t number>
-CUresult postMessage(const Submission& submission, const typename protocol::Row<number>::Arguments& arguments, uint64_t* sequence = nullptr) {
+CUresult postMessage(const Submission& submission, const typename protocol::Row<number>::Arguments& arguments,
+                     uint64_t* sequence = nullptr) {
   static_assert(protocol::Row<number>::kMode == Mode::Posted);
   return post(submission, number, asBytes(arguments), sequence);
 }
 template <uint16_t number>
-CUresult callMessage(const Submission& submission, const typename protocol::Row<number>::Arguments& arguments) {
+CUresult callMessage(const Submission& submission,
+                     const typename protocol::Row<number>::Arguments& arguments) {
   static_assert(protocol::Row<number>::kMode != Mode::Posted);
   return call(submission, number, asBytes(arguments)).status;
 }
 template <uint16_t number, class Reply>
-CUresult callMessage(const Submission& submission, const typename protocol::Row<number>::Arguments& arguments, Reply& reply) {
+CUresult callMessage(const Submission& submission, const typename protocol::Row<number>::Arguments& arguments,
+                     Reply& reply) {
   static_assert(protocol::Row<number>::kMode != Mode::Posted);
-  const Answer answer = call(submission, number, asBytes(arguments), std::as_writable_bytes(std::span(&reply, 1)));
+  const Answer answer =
+      call(submission, number, asBytes(arguments), std::as_writable_bytes(std::span(&reply, 1)));
   if (answer.status == CUDA_SUCCESS && answer.payloadBytes != sizeof reply) return CUDA_ERROR_UNKNOWN;
   return answer.status;
 }

@@ -1,5 +1,5 @@
-// What belongs to a host thread of the program: its id in the channel, its stack of contexts, its per-thread streams and
-// capture mode. Touched by its own thread only.
+// What belongs to a host thread of the program: its id in the channel, its stack of contexts, its per-thread
+// streams and capture mode. Touched by its own thread only.
 #pragma once
 
 #include <cstdint>
@@ -22,12 +22,14 @@ class ThreadState {
   Context* current() const { return contexts.empty() ? nullptr : contexts.back(); }
   void setCurrent(Context* context);
 
-  // The thread's id in the session's channel, attached on first use; false: all ids are taken, or the session is lost.
+  // The thread's id in the session's channel, attached on first use; false: all ids are taken, or the session
+  // is lost.
   bool attach(Session& session);
   uint16_t id() const { return id_; }
 
-  std::vector<Context*> contexts;  // the last is current; an entry may be null (cuCtxPushCurrent takes none, SetCurrent may)
-  Context* announced = nullptr;    // what the executor's record of this thread holds
+  std::vector<Context*>
+      contexts;  // the last is current; an entry may be null (cuCtxPushCurrent takes none, SetCurrent may)
+  Context* announced = nullptr;  // what the executor's record of this thread holds
   CUstreamCaptureMode captureMode = CU_STREAM_CAPTURE_MODE_GLOBAL;
   std::map<Context*, Stream*> perThreadStreams;
 
