@@ -64,7 +64,8 @@ Result<Image> parseEntry(std::span<const std::byte> rest, const EntryHeader& hea
     image.compression = header.flags & kFlagLz4 ? Compression::Lz4 : Compression::Zstd;
     image.uncompressedBytes = header.uncompressedBytes;
     payloadBytes = header.compressedBytes;
-    if (payloadBytes > header.sizeBytes) return malformed("an image's compressed size is larger than its entry");
+    if (payloadBytes > header.sizeBytes)
+      return malformed("an image's compressed size is larger than its entry");
   }
   image.payload = rest.subspan(header.headerBytes, payloadBytes);
   return image;
@@ -72,18 +73,21 @@ Result<Image> parseEntry(std::span<const std::byte> rest, const EntryHeader& hea
 
 Result<std::string> decompressLz4(const Image& image) {
   constexpr uint64_t kMost = std::numeric_limits<int>::max();
-  if (image.uncompressedBytes > kMost || image.payload.size() > kMost) return malformed("an LZ4 image is too large");
+  if (image.uncompressedBytes > kMost || image.payload.size() > kMost)
+    return malformed("an LZ4 image is too large");
   std::string text(image.uncompressedBytes, '\0');
   const int got = LZ4_decompress_safe(reinterpret_cast<const char*>(image.payload.data()), text.data(),
                                       static_cast<int>(image.payload.size()), static_cast<int>(text.size()));
-  if (got < 0 || static_cast<size_t>(got) != text.size()) return malformed("an LZ4 image does not decompress");
+  if (got < 0 || static_cast<size_t>(got) != text.size())
+    return malformed("an LZ4 image does not decompress");
   return text;
 }
 
 Result<std::string> decompressZstd(const Image& image) {
   std::string text(image.uncompressedBytes, '\0');
   const size_t got = ZSTD_decompress(text.data(), text.size(), image.payload.data(), image.payload.size());
-  if (ZSTD_isError(got)) return malformed(std::string("a zstd image does not decompress: ") + ZSTD_getErrorName(got));
+  if (ZSTD_isError(got))
+    return malformed(std::string("a zstd image does not decompress: ") + ZSTD_getErrorName(got));
   if (got != text.size()) return malformed("a zstd image is shorter than stated");
   return text;
 }
@@ -96,7 +100,8 @@ Result<size_t> containerBytes(std::span<const std::byte> header) {
   std::memcpy(&container, header.data(), sizeof container);
   if (container.magic != kContainerMagic) return malformed("wrong magic number");
   if (container.headerBytes < sizeof container) return malformed("its header states an impossible size");
-  if (container.sizeBytes > std::numeric_limits<uint64_t>::max() / 2) return malformed("it states an impossible size");
+  if (container.sizeBytes > std::numeric_limits<uint64_t>::max() / 2)
+    return malformed("it states an impossible size");
   return static_cast<size_t>(container.headerBytes + container.sizeBytes);
 }
 
@@ -139,8 +144,8 @@ std::optional<size_t> choosePtx(std::span<const Image> images, Target target) {
 
 Result<std::string> contents(const Image& image, size_t limitBytes) {
   if (image.uncompressedBytes > limitBytes) {
-    return malformed("an image of " + std::to_string(image.uncompressedBytes) + " bytes is over the limit of " +
-                     std::to_string(limitBytes));
+    return malformed("an image of " + std::to_string(image.uncompressedBytes) +
+                     " bytes is over the limit of " + std::to_string(limitBytes));
   }
   std::string bytes;
   if (image.compression == Compression::None) {

@@ -1,7 +1,8 @@
 // Fat binaries: the container in which nvcc keeps several images (PTX text, machine code) of one module.
-// Any process, any thread: the guest's runtime, the CPU driver and the fuzzer use it. Nothing here owns a caller's
-// bytes; an Image points into the container that it was parsed from. The bytes of a container are untrusted: every
-// size is checked against the span given. Wrappers hold pointers, so they are read only from one's own process.
+// Any process, any thread: the guest's runtime, the CPU driver and the fuzzer use it. Nothing here owns a
+// caller's bytes; an Image points into the container that it was parsed from. The bytes of a container are
+// untrusted: every size is checked against the span given. Wrappers hold pointers, so they are read only from
+// one's own process.
 #pragma once
 
 #include <cstddef>
@@ -20,16 +21,17 @@ inline constexpr uint32_t kWrapperMagic = 0x466243b1;    // fatbinary_section.h,
 inline constexpr uint32_t kContainerMagic = 0xba55ed50;  // first word of what the wrapper's data points to
 inline constexpr size_t kContainerHeaderBytes = 16;
 
-// Larger than any module seen (an inference backend has about 100 MiB of PTX); bounds what a small lie can allocate.
+// Larger than any module seen (an inference backend has about 100 MiB of PTX); bounds what a small lie can
+// allocate.
 inline constexpr size_t kMaxImageBytes = size_t{1} << 30;
 
 enum class Kind : uint16_t { Ptx = 1, Elf = 2 };
 enum class Compression { None, Lz4, Zstd };
 
 struct Image {
-  uint16_t kind = 0;            // Kind, or a value that only newer tools know
-  uint32_t architecture = 0;    // 90 for compute_90
-  char suffix = 0;              // 'a' (this architecture only), 'f' (this family only), or 0
+  uint16_t kind = 0;          // Kind, or a value that only newer tools know
+  uint32_t architecture = 0;  // 90 for compute_90
+  char suffix = 0;            // 'a' (this architecture only), 'f' (this family only), or 0
   Compression compression = Compression::None;
   uint64_t uncompressedBytes = 0;
   std::span<const std::byte> payload;

@@ -13,7 +13,8 @@ const std::string kPtx = ".version 9.0\n.target sm_80\n.address_size 64\n" + std
 
 void append(std::string& to, const void* bytes, size_t n) { to.append(static_cast<const char*>(bytes), n); }
 
-std::string entry(uint16_t kind, uint32_t architecture, uint64_t flags, std::string payload, uint64_t uncompressed) {
+std::string entry(uint16_t kind, uint32_t architecture, uint64_t flags, std::string payload,
+                  uint64_t uncompressed) {
   const auto compressed = static_cast<uint32_t>(uncompressed ? payload.size() : 0);
   payload.resize((payload.size() + 7) & ~size_t{7});
   const uint64_t size = payload.size(), zero = 0;
@@ -36,7 +37,9 @@ std::string container(const std::string& entries) {
   return out + entries;
 }
 
-std::span<const std::byte> bytes(const std::string& text) { return std::as_bytes(std::span(text.data(), text.size())); }
+std::span<const std::byte> bytes(const std::string& text) {
+  return std::as_bytes(std::span(text.data(), text.size()));
+}
 
 std::string zstd(const std::string& text) {
   std::string out(ZSTD_compressBound(text.size()), '\0');
@@ -52,8 +55,9 @@ std::string lz4(const std::string& text) {
 }
 
 TEST(FatBinary, EveryCompressionGivesTheSameText) {
-  const std::string whole = container(entry(1, 80, 0x11, kPtx, 0) + entry(1, 80, 0x2011, lz4(kPtx), kPtx.size()) +
-                                      entry(1, 80, 0x8011, zstd(kPtx), kPtx.size()));
+  const std::string whole =
+      container(entry(1, 80, 0x11, kPtx, 0) + entry(1, 80, 0x2011, lz4(kPtx), kPtx.size()) +
+                entry(1, 80, 0x8011, zstd(kPtx), kPtx.size()));
   auto images = parse(bytes(whole));
   ASSERT_TRUE(images.ok()) << images.error().message();
   ASSERT_EQ(images->size(), 3u);
@@ -75,8 +79,8 @@ TEST(FatBinary, TheNewestPtxNotNewerThanTheDeviceIsChosen) {
 }
 
 TEST(FatBinary, ArchitectureSpecificPtxIsForExactlyThatArchitecture) {
-  const std::string whole = container(entry(1, 90, 0x11, "b", 0) + entry(1, 90, 0x100011, "a", 0) +
-                                      entry(1, 80, 0x200011, "f", 0));
+  const std::string whole =
+      container(entry(1, 90, 0x11, "b", 0) + entry(1, 90, 0x100011, "a", 0) + entry(1, 80, 0x200011, "f", 0));
   auto images = parse(bytes(whole));
   ASSERT_TRUE(images.ok());
   EXPECT_EQ(choosePtx(*images, {90, 'a'}), 1u);
@@ -100,7 +104,8 @@ TEST(FatBinary, SizesThatLieAreRefused) {
 }
 
 TEST(FatBinary, AWrapperLeadsToItsContainers) {
-  const std::string first = container(entry(1, 80, 0x11, "a", 0)), second = container(entry(1, 90, 0x11, "b", 0));
+  const std::string first = container(entry(1, 80, 0x11, "a", 0)),
+                    second = container(entry(1, 90, 0x11, "b", 0));
   struct {
     uint32_t magic = kWrapperMagic, version = 1;
     const void* data = nullptr;

@@ -1,0 +1,96 @@
+#include "cpu_driver/runtime/image_maker.h"
+
+#include <dlfcn.h>
+
+#include <string>
+
+#include "base/log.h"
+#include "cpu_driver/jit/compiler.h"
+#include "cpu_driver/runtime/configuration.h"
+
+namespace vgpu::cpu {
+namespace {
+
+struct Compiler {
+  VgpuJitCompileFunction compile = nullptr;
+  VgpuJitReleaseFunction release = nullptr;
+  std::string error;
+};
+
+std::string ownFolder() {
+  Dl_info info;
+  if (::dladdr(reinterpret_cast<void*>(&ownFolder), &info) == 0 || !info.dli_fname) return {};
+  const std::string path = info.dli_fname;
+  const size_t slash = path.rfind('/');
+  return slash == std::string::npos ? std::string() : path.substr(0, slash + 1);
+}
+
+Compiler openCompiler() {
+  Compiler compiler;
+  const char* configured = std::getenv("VGPU_CPU_JIT");
+  const std::string path = configured ? configured : ownFolder() + "libvgpu-jit.so";
+  void* library = ::dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (!library) {
+    compiler.error = std::string("the compiler cannot be loaded: ") + ::dlerror();
+    return compiler;
+  }
+  compiler.compile = reinterpret_cast<VgpuJitCompileFunction>(::dlsym(library, "vgpuJitCompile"));
+  compiler.release = reinterpret_cast<VgpuJitReleaseFunction>(::dlsym(library, "vgpuJitRelease"));
+  if (!compiler.compile || !compiler.release) compiler.error = path + " is not this project's compiler";
+  return compiler;
+}
+
+const Compiler& compiler() {
+  static const Compiler kCompiler = openCompiler();
+  return kCompiler;
+}
+
+CUresult codeOf(uint32_t status) {
+  switch (status) {
+    case kVgpuJitInvalidPtx:
+      return CUDA_ERROR_INVALID_PTX;
+    case kVgpuJitUnsupported:
+      return CUDA_ERROR_NOT_SUPPORTED;
+    case kVgpuJitNotFound:
+      return CUDA_ERROR_NOT_FOUND;
+    default:
+      return CUDA_ERROR_UNKNOWN;
+  }
+}
+
+VgpuJitRequest requestFor(const KernelCode& code, kernel::Dim3 block) {
+  VgpuJitRequest request{};
+  request.version = kVgpuJitVersion;
+  request.form = static_cast<uint32_t>(configuration().form);
+  request.ptx = code.module().text().data();
+  request.ptxBytes = code.module().text().size();
+  request.kernel = code.name();
+  request.blockDim[0] = block.x;
+  request.blockDim[1] = block.y;
+  request.blockDim[2] = block.z;
+  request.exactChecks = configuration().exactChecks ? 1 : 0;
+  return request;
+}
+
+}  // namespace
+
+Failure makeImage(const KernelCode& code, kernel::Dim3 block, std::shared_ptr<kernel::LoadedImage>* image) {
+  if (!compiler().error.empty()) return {CUDA_ERROR_JIT_COMPILER_NOT_FOUND, compiler().error};
+  const VgpuJitRequest request = requestFor(code, block);
+  VgpuJitAnswer answer = compiler().compile(&request);
+  Failure failure;
+  if (answer.status != kVgpuJitOk) {
+    failure = {codeOf(answer.status), answer.log};
+  } else {
+    auto loaded = kernel::loadImage({reinterpret_cast<const std::byte*>(answer.image), answer.imageBytes});
+    if (loaded) {
+      *image = std::move(*loaded);
+    } else {
+      failure = {CUDA_ERROR_INVALID_IMAGE, loaded.error().message()};
+    }
+  }
+  compiler().release(&answer);
+  return failure;
+}
+
+}  // namespace vgpu::cpu

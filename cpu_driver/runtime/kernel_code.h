@@ -1,0 +1,82 @@
+// One kernel of a module, whatever the context: its parameters and needs, and its images for the block shapes
+// that were launched. Images are made on the compile thread; a stream that needs one is resumed when it is
+// there, others go on. Any thread. The PTX is the tenant's; what can be wrong with it is an error code and a
+// log.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "cpu_driver/kernel/image.h"
+#include "cpu_driver/ptx/module.h"
+#include "protocol/abi/cuda.h"
+
+namespace vgpu::cpu {
+
+class Stream;
+
+// A reason with the code that it is reported as. CUDA_SUCCESS: none.
+struct Failure {
+  CUresult code = CUDA_SUCCESS;
+  std::string log;
+};
+
+class KernelCode : public std::enable_shared_from_this<KernelCode> {
+ public:
+  struct Parameter {
+    size_t offset, sizeBytes;
+  };
+
+  KernelCode(std::shared_ptr<const ptx::Module> module, uint32_t function);
+
+  const char* name() const { return name_.c_str(); }
+  const ptx::Module& module() const { return *module_; }
+  const ptx::Directives& directives() const { return directives_; }
+  const std::vector<Parameter>& parameters() const { return parameters_; }
+  size_t parameterBytes() const { return parameterBytes_; }
+  // The most threads that a block of it may have (.maxntid, .reqntid).
+  unsigned mostThreads() const { return mostThreads_; }
+
+  // Parses what the kernel reaches, once; its failure is what a first use reports.
+  const Failure& resolve();
+  const ptx::Resources& resources();  // after a successful resolve()
+
+  enum class State { Absent, Compiling, Ready, Failed };
+  struct Variant {
+    kernel::Dim3 block;
+    std::atomic<State> state{State::Absent};
+    std::shared_ptr<kernel::LoadedImage> image;
+    Failure failure;
+    std::vector<std::shared_ptr<Stream>> waiters;
+    // What a block has taken lately, to tell whether a launch is worth waking other threads for.
+    std::atomic<uint64_t> nanosecondsPerBlock{0};
+  };
+  // The variant for blocks of that shape; Ready, Failed, or being made.
+  std::shared_ptr<Variant> variant(kernel::Dim3 block);
+  // Has `stream` resumed when the variant is Ready or Failed. False where it is already.
+  bool resumeWhenMade(Variant& variant, std::shared_ptr<Stream> stream);
+  // Sees to it that the variant is being made, on the compile thread.
+  void make(const std::shared_ptr<Variant>& variant);
+  bool anyReady();
+
+ private:
+  void finish(Variant& variant, State state);
+
+  const std::shared_ptr<const ptx::Module> module_;
+  const uint32_t function_;
+  const std::string name_;
+  ptx::Directives directives_;
+  std::vector<Parameter> parameters_;
+  size_t parameterBytes_ = 0;
+  unsigned mostThreads_ = 1024;
+  std::once_flag resolved_;
+  Failure failure_;
+  ptx::Resources resources_;
+  std::mutex mutex_;
+  std::vector<std::shared_ptr<Variant>> variants_;
+};
+
+}  // namespace vgpu::cpu

@@ -1,0 +1,26 @@
+#include "cpu_driver/runtime/launch_job.h"
+
+namespace vgpu::cpu {
+
+bool LaunchJob::join() {
+  if (launch_.nextBlock.load(std::memory_order_relaxed) >= launch_.blockCount) return false;
+  if (launch_.stopped.load(std::memory_order_relaxed) != 0) return false;
+  participants_.fetch_add(1, std::memory_order_relaxed);
+  return true;
+}
+
+bool LaunchJob::runBlocks(kernel::Runner& runner) {
+  const kernel::RunOutcome outcome = runner.run(*image_, launch_);
+  if (outcome.status != kernel::RunStatus::Done && outcome.status != kernel::RunStatus::Stopped) {
+    kernel::RunStatus none = kernel::RunStatus::Done;
+    status_.compare_exchange_strong(none, outcome.status);
+    launch_.stopped.store(1, std::memory_order_release);
+  }
+  return participants_.fetch_sub(1, std::memory_order_acq_rel) == 1;
+}
+
+void LaunchJob::runAsHelper(Execution& execution) {
+  if (runBlocks(*execution.slot())) stream_->resumeHere(execution);
+}
+
+}  // namespace vgpu::cpu

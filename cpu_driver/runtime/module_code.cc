@@ -1,0 +1,114 @@
+#include "cpu_driver/runtime/module_code.h"
+
+#include <cstring>
+#include <fstream>
+#include <iterator>
+
+#include "base/log.h"
+#include "cpu_driver/runtime/device.h"
+#include "cpu_driver/runtime/fat_binary.h"
+
+namespace vgpu::cpu {
+namespace {
+
+constexpr char kElfMagic[] = "\177ELF";
+
+Failure onlyMachineCode() {
+  Failure failure{
+      CUDA_ERROR_NO_BINARY_FOR_GPU,
+      "this image holds machine code only, and the CPU driver compiles PTX: build with PTX for compute "
+      "capability 9.0 or earlier (nvcc -arch=compute_80, or -gencode arch=compute_80,code=compute_80)"};
+  log::error("cpu driver: no kernel image for this device", {{"reason", failure.log}});
+  return failure;
+}
+
+Failure invalidImage(std::string reason) { return {CUDA_ERROR_INVALID_IMAGE, std::move(reason)}; }
+
+// All containers of a wrapper together: the newest fitting PTX of any of them.
+Failure choose(const std::vector<std::span<const std::byte>>& containers, std::string* text) {
+  std::vector<fat_binary::Image> images;
+  for (const auto& container : containers) {
+    auto parsed = fat_binary::parse(container);
+    if (!parsed) return invalidImage(parsed.error().message());
+    images.insert(images.end(), parsed->begin(), parsed->end());
+  }
+  const auto chosen = fat_binary::choosePtx(images, {kArchitecture, 'a'});
+  if (!chosen) {
+    for (const auto& image : images)
+      if (image.isElf()) return onlyMachineCode();
+    return {CUDA_ERROR_NO_BINARY_FOR_GPU,
+            "the fat binary holds no PTX for compute capability 9.0 or earlier"};
+  }
+  auto contents = fat_binary::contents(images[*chosen]);
+  if (!contents) return invalidImage(contents.error().message());
+  *text = std::move(*contents);
+  return {};
+}
+
+}  // namespace
+
+ModuleCode::ModuleCode(std::shared_ptr<const ptx::Module> module) : module_(std::move(module)) {
+  const auto& functions = module_->functions();
+  for (uint32_t i = 0; i < functions.size(); ++i) {
+    if (functions[i].kernel && functions[i].defined)
+      kernels_.push_back(std::make_shared<KernelCode>(module_, i));
+  }
+}
+
+std::shared_ptr<KernelCode> ModuleCode::kernel(std::string_view name) const {
+  for (const auto& kernel : kernels_)
+    if (kernel->name() == name) return kernel;
+  return nullptr;
+}
+
+Failure ptxOfImage(const void* image, std::string* text) {
+  if (fat_binary::isWrapper(image)) {
+    auto containers = fat_binary::containersOfWrapper(image);
+    return containers ? choose(*containers, text) : invalidImage(containers.error().message());
+  }
+  if (fat_binary::isContainer(image)) {
+    auto container = fat_binary::containerAt(image);
+    return container ? choose({*container}, text) : invalidImage(container.error().message());
+  }
+  if (std::memcmp(image, kElfMagic, 4) == 0) return onlyMachineCode();
+  *text = static_cast<const char*>(image);
+  return {};
+}
+
+Failure loadCodeFromText(std::string_view text, std::shared_ptr<ModuleCode>* code) {
+  auto loaded = ptx::load(text);
+  if (const auto* diagnostic = std::get_if<ptx::Diagnostic>(&loaded)) {
+    return {CUDA_ERROR_INVALID_PTX, diagnostic->message()};
+  }
+  auto module = std::get<std::shared_ptr<const ptx::Module>>(loaded);
+  if (module->targetNumber() > kArchitecture) {
+    return {CUDA_ERROR_NO_BINARY_FOR_GPU, "the PTX is for " + std::string(module->target()) +
+                                              ", which is newer than this device's compute capability 9.0"};
+  }
+  *code = std::make_shared<ModuleCode>(std::move(module));
+  return {};
+}
+
+Failure loadCode(const void* image, std::shared_ptr<ModuleCode>* code) {
+  std::string text;
+  Failure failure = ptxOfImage(image, &text);
+  return failure.code == CUDA_SUCCESS ? loadCodeFromText(text, code) : failure;
+}
+
+Failure loadCodeFromFile(const char* path, std::shared_ptr<ModuleCode>* code) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) return {CUDA_ERROR_FILE_NOT_FOUND, std::string("cannot open ") + path};
+  std::string bytes{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  // A file may be shorter than what it claims to be; in memory its container's size is checked against
+  // nothing.
+  bytes.append(sizeof(uint64_t), '\0');
+  if (fat_binary::isContainer(bytes.data())) {
+    std::string text;
+    Failure failure = choose({std::as_bytes(std::span(bytes.data(), bytes.size()))}, &text);
+    return failure.code == CUDA_SUCCESS ? loadCodeFromText(text, code) : failure;
+  }
+  if (bytes.starts_with(kElfMagic)) return onlyMachineCode();
+  return loadCodeFromText(bytes.c_str(), code);
+}
+
+}  // namespace vgpu::cpu
