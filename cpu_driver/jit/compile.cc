@@ -1,5 +1,6 @@
 #include "cpu_driver/jit/compile.h"
 
+#include <llvm/IR/DiagnosticInfo.h>
 #include <llvm/IR/InstIterator.h>
 #include <llvm/IR/Instructions.h>
 #include <llvm/IR/Verifier.h>
@@ -34,7 +35,9 @@ uint32_t localBytes(const llvm::Module& module) {
     for (const llvm::Instruction& instruction : llvm::instructions(function)) {
       const auto* alloca = llvm::dyn_cast<llvm::AllocaInst>(&instruction);
       if (!alloca || !alloca->isStaticAlloca()) continue;
-      bytes += alloca->getAllocationSize(module.getDataLayout()).value_or(llvm::TypeSize::getFixed(0)).getFixedValue();
+      bytes += alloca->getAllocationSize(module.getDataLayout())
+                   .value_or(llvm::TypeSize::getFixed(0))
+                   .getFixedValue();
     }
   }
   return static_cast<uint32_t>(std::min<uint64_t>(bytes, 64u << 20));
@@ -77,8 +80,11 @@ struct Prepared {
 
 std::variant<Prepared, CompileFailure> prepare(llvm::LLVMContext& context, const ThreadFunctionSource& source,
                                                const FormOptions& options, llvm::TargetMachine& machine) {
+  // Loops that could not be vectorised are no news to the user.
+  context.setDiagnosticHandlerCallBack([](const llvm::DiagnosticInfo*, void*) {}, nullptr);
   auto translated = source(context);
-  if (auto* error = std::get_if<TranslateError>(&translated)) return CompileFailure{error->kind, false, error->log};
+  if (auto* error = std::get_if<TranslateError>(&translated))
+    return CompileFailure{error->kind, false, error->log};
   Prepared prepared{std::move(std::get<ThreadFunction>(translated)), {}};
   llvm::Module& module = *prepared.function.module;
   if (const std::string broken = brokenBecause(module); !broken.empty())
@@ -107,7 +113,8 @@ Outcome compileThreadFunction(const ThreadFunctionSource& source, const FormOpti
       if (auto lowered = lowerToLoops(function, options, *machine, why))
         return finish(function, *lowered, *machine, level, "loops");
     }
-    if (options.form == kernel::Form::Loops) return internalFailure("the loops form cannot take this kernel: " + why);
+    if (options.form == kernel::Form::Loops)
+      return internalFailure("the loops form cannot take this kernel: " + why);
   }
   llvm::LLVMContext context;
   auto prepared = prepare(context, source, options, *machine);

@@ -1,4 +1,5 @@
-// From a thread function to a kernel image: prepares it, chooses the form, optimises, flattens. Compile thread.
+// From a thread function to a kernel image: prepares it, chooses the form, optimises, flattens. Compile
+// thread.
 #pragma once
 
 #include <llvm/IR/LLVMContext.h>

@@ -16,9 +16,12 @@ VgpuJitStatus statusOf(const vgpu::jit::CompileFailure& failure) {
   using Kind = vgpu::jit::TranslateError::Kind;
   if (failure.internal) return kVgpuJitFailed;
   switch (failure.kind) {
-    case Kind::InvalidPtx: return kVgpuJitInvalidPtx;
-    case Kind::NotFound: return kVgpuJitNotFound;
-    default: return kVgpuJitUnsupported;
+    case Kind::InvalidPtx:
+      return kVgpuJitInvalidPtx;
+    case Kind::NotFound:
+      return kVgpuJitNotFound;
+    default:
+      return kVgpuJitUnsupported;
   }
 }
 

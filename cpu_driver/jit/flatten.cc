@@ -22,7 +22,9 @@ constexpr uint64_t kPageBytes = 4096;
 constexpr uint64_t kStubBytes = 8;  // jmp *slot(%rip) and padding
 
 Error bad(std::string cause) { return Error{"flatten object", std::move(cause), 0}; }
-uint64_t alignUp(uint64_t value, uint64_t alignment) { return (value + alignment - 1) / alignment * alignment; }
+uint64_t alignUp(uint64_t value, uint64_t alignment) {
+  return (value + alignment - 1) / alignment * alignment;
+}
 
 template <class T>
 T valueOr(llvm::Expected<T> expected, T fallback) {
@@ -51,7 +53,8 @@ class Flattener {
  private:
   static bool isCode(const SectionRef& section) { return section.isText(); }
   static bool isAllocated(const SectionRef& section) {
-    return (llvm::object::ELFSectionRef(section).getFlags() & llvm::ELF::SHF_ALLOC) != 0 && section.getSize() != 0;
+    return (llvm::object::ELFSectionRef(section).getFlags() & llvm::ELF::SHF_ALLOC) != 0 &&
+           section.getSize() != 0;
   }
   static bool isWritable(const SectionRef& section) {
     return (llvm::object::ELFSectionRef(section).getFlags() & llvm::ELF::SHF_WRITE) != 0;
@@ -118,7 +121,9 @@ class Flattener {
     }
   }
 
-  uint64_t slotAt(uint32_t slot) const { return header_.importTableOffset + uint64_t{slot} * sizeof(uint64_t); }
+  uint64_t slotAt(uint32_t slot) const {
+    return header_.importTableOffset + uint64_t{slot} * sizeof(uint64_t);
+  }
 
   void writeStubs() {
     for (uint32_t i = 0; i < imports_.size(); ++i) {
@@ -166,7 +171,8 @@ class Flattener {
                               type == llvm::ELF::R_X86_64_REX_GOTPCRELX;
     uint64_t symbol = 0;
     if (!locate(*relocation.getSymbol(), throughTable, symbol)) {
-      error_ = "generated code refers to '" + valueOr(relocation.getSymbol()->getName(), llvm::StringRef("?")).str() +
+      error_ = "generated code refers to '" +
+               valueOr(relocation.getSymbol()->getName(), llvm::StringRef("?")).str() +
                "' in a way that an image cannot hold";
       return;
     }
@@ -204,7 +210,8 @@ class Flattener {
 
 }  // namespace
 
-Result<std::vector<std::byte>> flatten(std::span<const char> object, const char* entry, kernel::ImageHeader header) {
+Result<std::vector<std::byte>> flatten(std::span<const char> object, const char* entry,
+                                       kernel::ImageHeader header) {
   const llvm::MemoryBufferRef buffer(llvm::StringRef(object.data(), object.size()), "kernel");
   auto parsed = llvm::object::ObjectFile::createELFObjectFile(buffer);
   if (!parsed) return bad(llvm::toString(parsed.takeError()));

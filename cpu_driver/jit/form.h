@@ -1,5 +1,6 @@
-// The forms: what turns a thread function into code that runs a block. Compile thread; works on the module in place.
-// A form either takes a kernel or says why not; then the module is spoilt and the kernel is translated anew.
+// The forms: what turns a thread function into code that runs a block. Compile thread; works on the module in
+// place. A form either takes a kernel or says why not; then the module is spoilt and the kernel is translated
+// anew.
 #pragma once
 
 #include <optional>
@@ -19,7 +20,7 @@ struct FormOptions {
   kernel::Form form = kernel::Form::Auto;
   kernel::Dim3 block{0, 0, 0};  // 0: any
   bool exactChecks = false;
-  unsigned optimization = 0;    // 0: the default
+  unsigned optimization = 0;  // 0: the default
 };
 
 // What the image's header needs of a lowered module; the entry is `vgpu_entry`.
@@ -34,14 +35,14 @@ constexpr const char* kEntryName = "vgpu_entry";
 
 // Facts about the thread function that decide its form. Puts vgpu.yield into spinning loops.
 struct Shape {
-  bool spins = false;            // a loop waits for what another thread does
-  std::string whyNotLoops;       // empty: the loops form may be tried
+  bool spins = false;       // a loop waits for what another thread does
+  std::string whyNotLoops;  // empty: the loops form may be tried
 };
 Shape prepareThreadFunction(ThreadFunction& function, const FormOptions& options);
 
 Lowered lowerToFibers(ThreadFunction& function, const FormOptions& options);
 // Null when the form cannot take it; `why` says why.
-std::optional<Lowered> lowerToLoops(ThreadFunction& function, const FormOptions& options, llvm::TargetMachine& target,
-                                    std::string& why);
+std::optional<Lowered> lowerToLoops(ThreadFunction& function, const FormOptions& options,
+                                    llvm::TargetMachine& target, std::string& why);
 
 }  // namespace vgpu::jit

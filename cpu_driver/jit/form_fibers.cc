@@ -1,5 +1,5 @@
-// The fibers form: the thread function stays as it is, markers become loads from its ThreadContext and calls of services.
-// Any control flow, recursion and spinning work, because every thread has a stack of its own.
+// The fibers form: the thread function stays as it is, markers become loads from its ThreadContext and calls
+// of services. Any control flow, recursion and spinning work, because every thread has a stack of its own.
 #include <llvm/IR/InstIterator.h>
 
 #include <vector>
@@ -42,7 +42,8 @@ class FiberLowering {
     values.launch = code_.field(builder, thread, offsetof(ThreadContext, launch), pointer);
     values.block = code_.field(builder, thread, offsetof(ThreadContext, block), pointer);
     for (unsigned axis = 0; axis < 3; ++axis)
-      values.tid[axis] = code_.field(builder, thread, offsetof(ThreadContext, index) + axis * sizeof(uint32_t), i32);
+      values.tid[axis] =
+          code_.field(builder, thread, offsetof(ThreadContext, index) + axis * sizeof(uint32_t), i32);
     values.lane = code_.field(builder, thread, offsetof(ThreadContext, lane), i32);
     values.warp = code_.field(builder, thread, offsetof(ThreadContext, warp), i32);
     values.linear = code_.field(builder, thread, offsetof(ThreadContext, linear), i32);
@@ -72,18 +73,30 @@ class FiberLowering {
 
   static const char* serviceName(Marker which) {
     switch (which) {
-      case Marker::Barrier: return "vgpu_barrier";
-      case Marker::BarrierArrive: return "vgpu_barrier_arrive";
-      case Marker::BarrierReduce: return "vgpu_barrier_reduce";
-      case Marker::WarpSync: return "vgpu_warpsync";
-      case Marker::Shuffle: return "vgpu_shfl";
-      case Marker::Vote: return "vgpu_vote";
-      case Marker::MatchAny: return "vgpu_match_any";
-      case Marker::MatchAll: return "vgpu_match_all";
-      case Marker::Redux: return "vgpu_redux";
-      case Marker::ActiveMask: return "vgpu_activemask";
-      case Marker::Exit: return "vgpu_exit";
-      default: return "vgpu_yield";
+      case Marker::Barrier:
+        return "vgpu_barrier";
+      case Marker::BarrierArrive:
+        return "vgpu_barrier_arrive";
+      case Marker::BarrierReduce:
+        return "vgpu_barrier_reduce";
+      case Marker::WarpSync:
+        return "vgpu_warpsync";
+      case Marker::Shuffle:
+        return "vgpu_shfl";
+      case Marker::Vote:
+        return "vgpu_vote";
+      case Marker::MatchAny:
+        return "vgpu_match_any";
+      case Marker::MatchAll:
+        return "vgpu_match_all";
+      case Marker::Redux:
+        return "vgpu_redux";
+      case Marker::ActiveMask:
+        return "vgpu_activemask";
+      case Marker::Exit:
+        return "vgpu_exit";
+      default:
+        return "vgpu_yield";
     }
   }
 

@@ -1,5 +1,5 @@
-// CUDA's meaning, in every form: barriers, operations of warps, progress, faults. Kernels are thread functions in LLVM
-// assembly; each takes a pointer to an output array as its first parameter.
+// CUDA's meaning, in every form: barriers, operations of warps, progress, faults. Kernels are thread
+// functions in LLVM assembly; each takes a pointer to an output array as its first parameter.
 #include <gtest/gtest.h>
 
 #include <cstring>
@@ -17,7 +17,8 @@ using testing::LaunchShape;
 
 class EveryForm : public ::testing::TestWithParam<Form> {
  protected:
-  // Compiles with the form of this run; a kernel that the loops form refuses runs as fibers, which is the driver's choice.
+  // Compiles with the form of this run; a kernel that the loops form refuses runs as fibers, which is the
+  // driver's choice.
   testing::Built built(const std::string& body, uint32_t sharedBytes = 0, Dim3 block = {0, 0, 0}) {
     FormOptions options;
     options.form = GetParam() == Form::Fibers ? Form::Fibers : Form::Auto;
@@ -27,8 +28,8 @@ class EveryForm : public ::testing::TestWithParam<Form> {
     return result;
   }
 
-  std::vector<uint32_t> run(const std::string& body, const LaunchShape& shape, size_t words, uint32_t sharedBytes = 0,
-                            RunStatus expected = RunStatus::Done) {
+  std::vector<uint32_t> run(const std::string& body, const LaunchShape& shape, size_t words,
+                            uint32_t sharedBytes = 0, RunStatus expected = RunStatus::Done) {
     std::vector<uint32_t> out(words, 0xdeadbeef);
     for (const Dim3 specialised : {Dim3{0, 0, 0}, shape.block}) {
       std::fill(out.begin(), out.end(), 0xdeadbeef);
@@ -45,7 +46,8 @@ class EveryForm : public ::testing::TestWithParam<Form> {
 INSTANTIATE_TEST_SUITE_P(Forms, EveryForm, ::testing::Values(Form::Loops, Form::Fibers),
                          [](const auto& info) { return std::string(kernel::formName(info.param)); });
 
-// Opens a kernel: %out is the first parameter, %tid, %ntid, %ctaid the registers, %i the global index, %slot = &out[i].
+// Opens a kernel: %out is the first parameter, %tid, %ntid, %ctaid the registers, %i the global index, %slot
+// = &out[i].
 std::string kernelText(const std::string& body, const std::string& functions = "") {
   return functions + R"(
 define void @kernel(ptr %thread) {
@@ -61,7 +63,8 @@ entry:
   %i64 = sext i32 %i to i64
   %slot = getelementptr i32, ptr %out, i64 %i64
   %t64 = zext i32 %tid to i64
-)" + body + R"(
+)" + body +
+         R"(
 }
 !0 = !{}
 )";
@@ -410,7 +413,8 @@ set:
   store atomic i32 %s, ptr %slot release, align 4
   ret void)");
   for (unsigned workers : {1u, 2u}) {
-    const auto out = run(body, {.grid = {64, 1, 1}, .block = {32, 1, 1}, .cooperative = true, .workers = workers}, 2048);
+    const auto out =
+        run(body, {.grid = {64, 1, 1}, .block = {32, 1, 1}, .cooperative = true, .workers = workers}, 2048);
     for (uint32_t i = 0; i < out.size(); ++i) ASSERT_EQ(out[i], 64 - i / 32);
   }
 }

@@ -1,5 +1,5 @@
-// For tests and benches of the forms: compiles a thread function given as LLVM assembly and runs launches of it.
-// Test process only; the launch's workers are threads of the test.
+// For tests and benches of the forms: compiles a thread function given as LLVM assembly and runs launches of
+// it. Test process only; the launch's workers are threads of the test.
 #pragma once
 
 #include <llvm/AsmParser/Parser.h>
@@ -57,9 +57,10 @@ inline ThreadFunctionSource fromAssembly(std::string body, uint32_t sharedBytes 
           sharedBytes](llvm::LLVMContext& context) -> std::variant<ThreadFunction, TranslateError> {
     llvm::SMDiagnostic diagnostic;
     auto module = llvm::parseAssemblyString(body, diagnostic, context);
-    if (!module) return TranslateError{TranslateError::Kind::InvalidPtx, diagnostic.getMessage().str() + " at line " +
-                                                                             std::to_string(diagnostic.getLineNo()) +
-                                                                             ": " + diagnostic.getLineContents().str()};
+    if (!module)
+      return TranslateError{TranslateError::Kind::InvalidPtx, diagnostic.getMessage().str() + " at line " +
+                                                                  std::to_string(diagnostic.getLineNo()) +
+                                                                  ": " + diagnostic.getLineContents().str()};
     return ThreadFunction{std::move(module), "kernel", sharedBytes, sharedBytes};
   };
 }
@@ -98,7 +99,8 @@ struct LaunchShape {
 };
 
 // The first outcome that is not Done, or Done. `parameters` is the kernel's parameter block.
-inline kernel::RunOutcome launch(const kernel::LoadedImage& image, const LaunchShape& shape, const void* parameters) {
+inline kernel::RunOutcome launch(const kernel::LoadedImage& image, const LaunchShape& shape,
+                                 const void* parameters) {
   kernel::installFaultHandler();
   kernel::LaunchContext context;
   context.parameters = static_cast<const std::byte*>(parameters);
@@ -120,7 +122,8 @@ inline kernel::RunOutcome launch(const kernel::LoadedImage& image, const LaunchS
   work(0);
   for (std::thread& thread : threads) thread.join();
   for (const auto& outcome : outcomes) {
-    if (outcome.status != kernel::RunStatus::Done && outcome.status != kernel::RunStatus::Stopped) return outcome;
+    if (outcome.status != kernel::RunStatus::Done && outcome.status != kernel::RunStatus::Stopped)
+      return outcome;
   }
   return outcomes[0];
 }

@@ -1,4 +1,5 @@
-// Code for markers that both forms lower alike, given where the block and the thread's coordinates are. Compile thread.
+// Code for markers that both forms lower alike, given where the block and the thread's coordinates are.
+// Compile thread.
 #pragma once
 
 #include <llvm/IR/IRBuilder.h>
@@ -11,7 +12,7 @@ namespace vgpu::jit {
 struct ThreadValues {
   llvm::Value* launch = nullptr;
   llvm::Value* block = nullptr;
-  llvm::Value* thread = nullptr;      // fibers: its ThreadContext; loops: null
+  llvm::Value* thread = nullptr;  // fibers: its ThreadContext; loops: null
   llvm::Value* tid[3] = {};
   llvm::Value* linear = nullptr;
   llvm::Value* lane = nullptr;
@@ -29,14 +30,20 @@ class MarkerCode {
   llvm::Value* dimension(llvm::IRBuilder<>& builder, llvm::Value* launch, unsigned axis);
   llvm::FunctionCallee service(const char* name, llvm::Type* result, llvm::ArrayRef<llvm::Type*> arguments);
 
+  // The value of a marker that needs no rendezvous, made at the builder's place. Null: it is the form's
+  // business.
+  llvm::Value* value(llvm::IRBuilder<>& builder, llvm::CallInst& call, const ThreadValues& values);
   // Replaces the call of a marker that needs no rendezvous. False: it is the form's business.
   bool lower(llvm::CallInst& call, const ThreadValues& values);
 
  private:
   llvm::Value* registerValue(llvm::IRBuilder<>& builder, Marker which, const ThreadValues& values);
-  llvm::Value* addressValue(llvm::IRBuilder<>& builder, llvm::CallInst& call, Marker which, const ThreadValues& values);
-  llvm::Value* serviceValue(llvm::IRBuilder<>& builder, llvm::CallInst& call, Marker which, const ThreadValues& values);
-  llvm::Value* inRange(llvm::IRBuilder<>& builder, llvm::Value* pointer, llvm::Value* begin, llvm::Value* end);
+  llvm::Value* addressValue(llvm::IRBuilder<>& builder, llvm::CallInst& call, Marker which,
+                            const ThreadValues& values);
+  llvm::Value* serviceValue(llvm::IRBuilder<>& builder, llvm::CallInst& call, Marker which,
+                            const ThreadValues& values);
+  llvm::Value* inRange(llvm::IRBuilder<>& builder, llvm::Value* pointer, llvm::Value* begin,
+                       llvm::Value* end);
 
   llvm::Module& module_;
   const FormOptions& options_;

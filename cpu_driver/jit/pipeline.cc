@@ -19,7 +19,10 @@
 #include <llvm/Transforms/Scalar/LoopRotation.h>
 #include <llvm/Transforms/Scalar/SCCP.h>
 #include <llvm/Transforms/Scalar/SROA.h>
+#include <llvm/Transforms/Scalar/Scalarizer.h>
 #include <llvm/Transforms/Scalar/SimplifyCFG.h>
+#include <llvm/Transforms/Utils/LoopSimplify.h>
+#include <llvm/Transforms/Utils/LowerSwitch.h>
 
 #include <mutex>
 
@@ -80,9 +83,9 @@ std::unique_ptr<llvm::TargetMachine> hostMachine(unsigned optimization) {
                      : optimization == 2 ? llvm::CodeGenOptLevel::Default
                                          : llvm::CodeGenOptLevel::Aggressive;
   static const std::string features = hostFeatures();
-  std::unique_ptr<llvm::TargetMachine> machine(target->createTargetMachine(triple, llvm::sys::getHostCPUName(), features,
-                                                                           options, llvm::Reloc::PIC_,
-                                                                           llvm::CodeModel::Small, level, true));
+  std::unique_ptr<llvm::TargetMachine> machine(
+      target->createTargetMachine(triple, llvm::sys::getHostCPUName(), features, options, llvm::Reloc::PIC_,
+                                  llvm::CodeModel::Small, level, true));
   CHECK(machine);
   return machine;
 }
@@ -91,7 +94,8 @@ void adopt(llvm::Module& module, llvm::TargetMachine& machine) {
   module.setDataLayout(machine.createDataLayout());
   module.setTargetTriple(machine.getTargetTriple().str());
   module.setPICLevel(llvm::PICLevel::BigPIC);
-  // Native 512-bit registers measure better than pairs of 256-bit ones where the processor has them in full width.
+  // Native 512-bit registers measure better than pairs of 256-bit ones where the processor has them in full
+  // width.
   const bool wide = machine.getTargetFeatureString().contains("+avx512f");
   for (llvm::Function& function : module) {
     if (function.isDeclaration()) continue;
@@ -112,12 +116,26 @@ void simplify(llvm::Module& module, llvm::TargetMachine& machine) {
   passes.addPass(llvm::SCCPPass());
   passes.addPass(llvm::SimplifyCFGPass());
   passes.addPass(llvm::createFunctionToLoopPassAdaptor(llvm::LoopRotatePass(true, false), false, false));
-  passes.addPass(llvm::createFunctionToLoopPassAdaptor(
-      llvm::LICMPass(llvm::LICMOptions()), true, false));
+  passes.addPass(llvm::createFunctionToLoopPassAdaptor(llvm::LICMPass(llvm::LICMOptions()), true, false));
   passes.addPass(llvm::GVNPass());
   passes.addPass(llvm::InstCombinePass());
   passes.addPass(llvm::ADCEPass());
   passes.addPass(llvm::SimplifyCFGPass());
+  llvm::ModulePassManager all;
+  all.addPass(llvm::createModuleToFunctionPassAdaptor(std::move(passes)));
+  all.run(module, analyses.modules);
+}
+
+void simplifyForLoops(llvm::Module& module, llvm::TargetMachine& machine) {
+  simplify(module, machine);
+  Analyses analyses(module, machine);
+  llvm::FunctionPassManager passes;
+  llvm::ScalarizerPassOptions scalarizer;
+  scalarizer.ScalarizeLoadStore = true;
+  passes.addPass(llvm::ScalarizerPass(scalarizer));
+  passes.addPass(llvm::InstCombinePass());
+  passes.addPass(llvm::LowerSwitchPass());
+  passes.addPass(llvm::LoopSimplifyPass());
   llvm::ModulePassManager all;
   all.addPass(llvm::createModuleToFunctionPassAdaptor(std::move(passes)));
   all.run(module, analyses.modules);

@@ -16,6 +16,8 @@ void adopt(llvm::Module& module, llvm::TargetMachine& machine);
 
 // Scalar clean-up of a thread function whose markers are still opaque calls.
 void simplify(llvm::Module& module, llvm::TargetMachine& machine);
+// The same again after inlining, and what the loops form wants: no vectors, no switches, rotated loops.
+void simplifyForLoops(llvm::Module& module, llvm::TargetMachine& machine);
 // Inlines every call of a defined function. The call graph has no cycles.
 void inlineAll(llvm::Module& module, llvm::TargetMachine& machine);
 // All of -O<level>, vectorisers included.

@@ -1,4 +1,5 @@
-// Facts that decide the form, and what every form needs in the thread function: yields in spinning loops, checks.
+// Facts that decide the form, and what every form needs in the thread function: yields in spinning loops,
+// checks.
 #include <llvm/ADT/SCCIterator.h>
 #include <llvm/Analysis/CallGraph.h>
 #include <llvm/Analysis/LoopInfo.h>
@@ -23,12 +24,13 @@ using llvm::Value;
 
 // Whether what it gives depends on what other threads do meanwhile.
 bool observesOthers(const Instruction& instruction) {
-  if (const auto* load = llvm::dyn_cast<llvm::LoadInst>(&instruction)) return load->isVolatile() || load->isAtomic();
+  if (const auto* load = llvm::dyn_cast<llvm::LoadInst>(&instruction))
+    return load->isVolatile() || load->isAtomic();
   return llvm::isa<llvm::AtomicRMWInst, llvm::AtomicCmpXchgInst>(instruction);
 }
 
-// Whether a branch inside the loop depends on a value that other threads change. Data flow inside the loop; a value that
-// went through memory or a call counts when the loop observes others at all.
+// Whether a branch inside the loop depends on a value that other threads change. Data flow inside the loop; a
+// value that went through memory or a call counts when the loop observes others at all.
 bool loopSpins(const llvm::Loop& loop) {
   bool observes = false;
   std::set<const Value*> tainted;

@@ -10,8 +10,9 @@
 namespace vgpu::jit {
 namespace {
 
-// A marker's type in letters: result, then arguments. v void, b i1, i i32, l i64, p ptr, s { i32, i1 }, 4 <4 x i32>.
-// Effects: c constant for the thread's life, t reads something that changes, m touches memory as a call does.
+// A marker's type in letters: result, then arguments. v void, b i1, i i32, l i64, p ptr, s { i32, i1 }, 4 <4
+// x i32>. Effects: c constant for the thread's life, t reads something that changes, m touches memory as a
+// call does.
 struct Row {
   const char* name;
   const char* type;
@@ -74,13 +75,20 @@ constexpr std::array<Row, static_cast<size_t>(Marker::Count)> kRows = {{
 llvm::Type* typeOf(llvm::LLVMContext& context, char letter) {
   llvm::Type* i32 = llvm::Type::getInt32Ty(context);
   switch (letter) {
-    case 'b': return llvm::Type::getInt1Ty(context);
-    case 'i': return i32;
-    case 'l': return llvm::Type::getInt64Ty(context);
-    case 'p': return llvm::PointerType::get(context, 0);
-    case 's': return llvm::StructType::get(i32, llvm::Type::getInt1Ty(context));
-    case '4': return llvm::FixedVectorType::get(i32, 4);
-    default: return llvm::Type::getVoidTy(context);
+    case 'b':
+      return llvm::Type::getInt1Ty(context);
+    case 'i':
+      return i32;
+    case 'l':
+      return llvm::Type::getInt64Ty(context);
+    case 'p':
+      return llvm::PointerType::get(context, 0);
+    case 's':
+      return llvm::StructType::get(i32, llvm::Type::getInt1Ty(context));
+    case '4':
+      return llvm::FixedVectorType::get(i32, 4);
+    default:
+      return llvm::Type::getVoidTy(context);
   }
 }
 
@@ -108,7 +116,8 @@ llvm::Function* marker(llvm::Module& module, Marker which) {
   }
   llvm::LLVMContext& context = module.getContext();
   llvm::SmallVector<llvm::Type*, 6> arguments;
-  for (const char* letter = row.type + 1; *letter != '\0'; ++letter) arguments.push_back(typeOf(context, *letter));
+  for (const char* letter = row.type + 1; *letter != '\0'; ++letter)
+    arguments.push_back(typeOf(context, *letter));
   auto* type = llvm::FunctionType::get(typeOf(context, row.type[0]), arguments, false);
   auto* function = llvm::Function::Create(type, llvm::GlobalValue::ExternalLinkage, row.name, module);
   setEffects(*function, row);
@@ -128,8 +137,6 @@ Marker calledMarker(const llvm::Instruction& instruction) {
   return call ? markerOf(call->getCalledFunction()) : Marker::Count;
 }
 
-bool suspends(Marker which) {
-  return which != Marker::Count && kRows[static_cast<size_t>(which)].suspends;
-}
+bool suspends(Marker which) { return which != Marker::Count && kRows[static_cast<size_t>(which)].suspends; }
 
 }  // namespace vgpu::jit

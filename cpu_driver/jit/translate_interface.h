@@ -1,5 +1,6 @@
-// What jit asks of jit/translate: one kernel of a parsed module as a thread function. Compile thread; see thread_function.h.
-// The module text was checked by cpu_driver/ptx; anything not translated yet is refused by name.
+// What jit asks of jit/translate: one kernel of a parsed module as a thread function. Compile thread; see
+// thread_function.h. The module text was checked by cpu_driver/ptx; anything not translated yet is refused by
+// name.
 #pragma once
 
 #include <llvm/IR/LLVMContext.h>

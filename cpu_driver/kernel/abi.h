@@ -1,8 +1,8 @@
 // The ABI between generated code and the CPU driver: what code of an image sees through its pointers.
-// Worker threads of the executor run the code; the driver owns LaunchContext, the runner owns blocks and threads.
-// Parameters, and whatever memory a kernel reads, are untrusted: nothing here is writable by address arithmetic
-// that a kernel is meant to do, and a wild store is a fault of that tenant's own process.
-// The layout is part of the key of cached images: kAbiVersion changes with it.
+// Worker threads of the executor run the code; the driver owns LaunchContext, the runner owns blocks and
+// threads. Parameters, and whatever memory a kernel reads, are untrusted: nothing here is writable by address
+// arithmetic that a kernel is meant to do, and a wild store is a fault of that tenant's own process. The
+// layout is part of the key of cached images: kAbiVersion changes with it.
 #pragma once
 
 #include <atomic>
@@ -37,8 +37,9 @@ struct Assertion {
   const char* function;
 };
 
-// What generated code asks of the driver. Called on worker threads, in the fibers form on a thread's small stack
-// (kServiceStackBytes are left): no recursion, no large frames. Null: the operation ends the launch as unsupported.
+// What generated code asks of the driver. Called on worker threads, in the fibers form on a thread's small
+// stack (kServiceStackBytes are left): no recursion, no large frames. Null: the operation ends the launch as
+// unsupported.
 struct HostServices {
   // Device printf: `arguments` is vprintf's packed buffer. Returns the number of arguments, or negative.
   int32_t (*print)(LaunchContext*, const char* format, const void* arguments);
@@ -46,25 +47,29 @@ struct HostServices {
   void* (*allocate)(LaunchContext*, uint64_t sizeBytes);
   void (*release)(LaunchContext*, void* address);
   // `operation` is packed by kernel/texture_operation.h's TextureOperation.
-  Registers4 (*texture)(LaunchContext*, uint64_t handle, uint64_t operation, Registers4 coordinates, Registers4 extra);
+  Registers4 (*texture)(LaunchContext*, uint64_t handle, uint64_t operation, Registers4 coordinates,
+                        Registers4 extra);
   // For images with exact checks: whether all bytes lie in one live allocation that may be accessed so.
   bool (*accessible)(LaunchContext*, uintptr_t address, uint64_t sizeBytes, bool write);
 };
 
-// One launch, shared by its workers. Filled by the driver before the first worker runs, alive until the last returns.
+// One launch, shared by its workers. Filled by the driver before the first worker runs, alive until the last
+// returns.
 struct LaunchContext {
-  const std::byte* parameters = nullptr;  // the parameter block, laid out as the PTX entry declares, 16-byte aligned
-  void* const* symbols = nullptr;         // addresses of the module's .global and .const variables, by index
+  const std::byte* parameters =
+      nullptr;                     // the parameter block, laid out as the PTX entry declares, 16-byte aligned
+  void* const* symbols = nullptr;  // addresses of the module's .global and .const variables, by index
   Dim3 grid;
   Dim3 block;
   uint32_t dynamicSharedBytes = 0;
   uint32_t multiprocessors = 1;
   uint64_t gridId = 0;
-  uint64_t gridWorkspace = 0;   // of a cooperative launch: device memory, two zeroed 32-bit words {size 8, barrier}; else 0
+  uint64_t gridWorkspace =
+      0;  // of a cooperative launch: device memory, two zeroed 32-bit words {size 8, barrier}; else 0
   uintptr_t constantBegin = 0;  // the module's .const bank, for isspacep.const
   uintptr_t constantEnd = 0;
-  uint32_t cooperative = 0;     // all blocks are resident at once: a worker takes another before it waits
-  uint32_t fiberStackBytes = 0; // wanted beside what the image needs; 0: the default
+  uint32_t cooperative = 0;      // all blocks are resident at once: a worker takes another before it waits
+  uint32_t fiberStackBytes = 0;  // wanted beside what the image needs; 0: the default
 
   const HostServices* services = nullptr;
   void* driver = nullptr;  // the driver's own, for its services
@@ -86,13 +91,14 @@ struct LaunchContext {
 // One resident block.
 struct BlockContext {
   LaunchContext* launch = nullptr;
-  std::byte* shared = nullptr;   // static, then dynamic shared memory, kSharedAlignment aligned
-  std::byte* scratch = nullptr;  // the loops form's values of threads between regions; null in the fibers form
+  std::byte* shared = nullptr;  // static, then dynamic shared memory, kSharedAlignment aligned
+  std::byte* scratch =
+      nullptr;  // the loops form's values of threads between regions; null in the fibers form
   Dim3 index;
   uint32_t multiprocessor = 0;
   uint32_t sharedBytes = 0;
   uint32_t scratchBytes = 0;
-  void* runner = nullptr;        // the runner's own
+  void* runner = nullptr;  // the runner's own
 };
 
 // One thread in the fibers form. Every translated function has a pointer to it as its first argument.

@@ -31,7 +31,8 @@ constexpr size_t kStacksAtOnce = 32;  // a warp's
 
 void beforeSwitch(FiberPoint* from, const FiberStack& to) {
 #if defined(VGPU_ASAN_FIBERS)
-  __sanitizer_start_switch_fiber(from ? &from->fakeStack : nullptr, to.begin, static_cast<size_t>(to.end - to.begin));
+  __sanitizer_start_switch_fiber(from ? &from->fakeStack : nullptr, to.begin,
+                                 static_cast<size_t>(to.end - to.begin));
 #elif defined(VGPU_TSAN_FIBERS)
   __tsan_switch_to_fiber(to.sanitizerFiber, 0);
 #endif

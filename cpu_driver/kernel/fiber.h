@@ -1,6 +1,6 @@
-// Stacks and the switch between them, for threads of a block that run as fibers. Used by one worker thread alone.
-// A FiberStackPool owns its stacks: each is touched lazily and has a guard page below it. x86-64, System V.
-// Sanitizers are told of every switch (address and thread sanitizer follow fibers only when told).
+// Stacks and the switch between them, for threads of a block that run as fibers. Used by one worker thread
+// alone. A FiberStackPool owns its stacks: each is touched lazily and has a guard page below it. x86-64,
+// System V. Sanitizers are told of every switch (address and thread sanitizer follow fibers only when told).
 #pragma once
 
 #include <cstddef>
@@ -40,7 +40,8 @@ class FiberStackPool {
   ~FiberStackPool();
   // Stacks of at least this size from now on; those of another size are unmapped. Only while none is taken.
   void setStackBytes(size_t bytes);
-  // An empty stack (begin == nullptr) when memory or mappings ran out. Most recently returned first: it is in cache.
+  // An empty stack (begin == nullptr) when memory or mappings ran out. Most recently returned first: it is in
+  // cache.
   FiberStack take();
   void give(FiberStack stack) { free_.push_back(stack); }
   // All stacks are free again: what ran on them was abandoned.

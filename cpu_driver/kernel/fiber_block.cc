@@ -35,7 +35,8 @@ void FiberBlock::begin(LaunchContext& launch, ThreadEntry entry, FiberStackPool&
     thread.context.linear = i;
     thread.context.lane = i % kWarpSize;
     thread.context.warp = i / kWarpSize;
-    thread.context.index = {i % launch.block.x, i / launch.block.x % launch.block.y, i / launch.block.x / launch.block.y};
+    thread.context.index = {i % launch.block.x, i / launch.block.x % launch.block.y,
+                            i / launch.block.x / launch.block.y};
     warps_[i / kWarpSize].exists |= 1u << i % kWarpSize;
   }
   if (barriersInUse_ != 0) barriers_ = {};
@@ -87,7 +88,8 @@ void FiberBlock::threadBody(void* argument) {
   thread->block->runOn(thread);
 }
 
-// A stack runs thread after thread, as long as there are some that have not started: without barriers one is enough.
+// A stack runs thread after thread, as long as there are some that have not started: without barriers one is
+// enough.
 void FiberBlock::runOn(FiberThread* thread) {
   for (;;) {
     thread->context.stackBegin = thread->point.stack.begin;
@@ -113,10 +115,13 @@ void FiberBlock::exit(ThreadContext* context) {
   FiberThread* next = takeRunnable();
   if (!next && (next = takeUnstarted())) {
     next->point.stack = stack;
-    restartFiber(stack, [](void* argument) {
-      auto* started = static_cast<FiberThread*>(argument);
-      started->block->runOn(started);
-    }, next);
+    restartFiber(
+        stack,
+        [](void* argument) {
+          auto* started = static_cast<FiberThread*>(argument);
+          started->block->runOn(started);
+        },
+        next);
   }
   stacks_->give(stack);
   leaveFor(thread, next);
@@ -149,7 +154,8 @@ void FiberBlock::yield(ThreadContext* context) {
   FiberThread* next = takeUnstarted();
   if (next) {
     yields_ = 0;
-  } else if (++yields_ > runnable_.size) {  // everybody who can run has yielded at least once: let other blocks run
+  } else if (++yields_ >
+             runnable_.size) {  // everybody who can run has yielded at least once: let other blocks run
     yields_ = 0;
     yielded_ = true;
     return leaveFor(thread, nullptr);
@@ -176,7 +182,8 @@ bool FiberBlock::complete(const Barrier& barrier) const {
   uint32_t arrived = barrier.arrived;
   for (uint32_t w = 0; w < warps_.size(); ++w) {
     if (barrier.arrivedLanes[w] == 0) continue;
-    arrived += static_cast<uint32_t>(std::popcount((~warps_[w].exists | warps_[w].exited) & ~barrier.arrivedLanes[w]));
+    arrived += static_cast<uint32_t>(
+        std::popcount((~warps_[w].exists | warps_[w].exited) & ~barrier.arrivedLanes[w]));
   }
   return arrived >= barrier.expected;
 }
@@ -265,8 +272,8 @@ uint32_t FiberBlock::activeMask(ThreadContext* context, const void* callSite) {
   return static_cast<uint32_t>(thread->result);
 }
 
-// Lanes at activemask wait for the lanes of their warp that still run: as natively, those that come to the same place
-// without waiting for something else are found together.
+// Lanes at activemask wait for the lanes of their warp that still run: as natively, those that come to the
+// same place without waiting for something else are found together.
 void FiberBlock::settleActiveMask(Warp& warp, uint32_t warpIndex) {
   const uint32_t coming = warp.exists & ~(warp.exited | warp.waiting | warp.atBarrier | warp.atActiveMask);
   const bool yielding = coming == 0 || yields_ > 0;

@@ -1,6 +1,7 @@
-// One resident block whose threads are fibers: its run queue, barriers and warps. Used by one worker thread alone; all
-// methods but run() are called on the stack of one of its threads. Memory is the runner's, reused from block to block.
-// Every thread makes progress by itself: a waiting thread costs nothing, a spinning one yields to all others.
+// One resident block whose threads are fibers: its run queue, barriers and warps. Used by one worker thread
+// alone; all methods but run() are called on the stack of one of its threads. Memory is the runner's, reused
+// from block to block. Every thread makes progress by itself: a waiting thread costs nothing, a spinning one
+// yields to all others.
 #pragma once
 
 #include <array>
@@ -40,7 +41,8 @@ class FiberBlock {
 
   static FiberBlock& of(ThreadContext* thread) { return *reinterpret_cast<FiberThread*>(thread)->block; }
   void barrier(ThreadContext* thread, uint32_t id, uint32_t count, bool wait);
-  uint32_t barrierReduce(ThreadContext* thread, uint32_t operation, uint32_t id, uint32_t count, bool predicate);
+  uint32_t barrierReduce(ThreadContext* thread, uint32_t operation, uint32_t id, uint32_t count,
+                         bool predicate);
   uint64_t warpOperation(ThreadContext* thread, const WarpRequest& request);
   uint32_t activeMask(ThreadContext* thread, const void* callSite);
   void yield(ThreadContext* thread);
@@ -63,9 +65,9 @@ class FiberBlock {
   };
   struct Warp {
     uint32_t exists = 0, exited = 0;
-    uint32_t waiting = 0;        // in a warp operation
-    uint32_t atBarrier = 0;      // blocked at a barrier of the block
-    uint32_t atActiveMask = 0;   // wants to know who comes along
+    uint32_t waiting = 0;       // in a warp operation
+    uint32_t atBarrier = 0;     // blocked at a barrier of the block
+    uint32_t atActiveMask = 0;  // wants to know who comes along
   };
 
   static void threadBody(void* thread);

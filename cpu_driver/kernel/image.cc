@@ -10,7 +10,8 @@ namespace vgpu::kernel {
 namespace {
 
 constexpr uint32_t kPageBytes = 4096;
-constexpr uint32_t kMaxImageBytes = 256u << 20;  // far above any kernel's code; bounds what a corrupt file makes us map
+constexpr uint32_t kMaxImageBytes =
+    256u << 20;  // far above any kernel's code; bounds what a corrupt file makes us map
 
 Error bad(const char* cause) { return Error{"load kernel image", cause, 0}; }
 
@@ -28,11 +29,13 @@ const char* checkHeader(const ImageHeader& header, size_t blobBytes) {
     return "unaligned section";
   if (header.codeOffset < imports || header.codeBytes == 0) return "bad code section";
   if (header.constantsOffset != header.codeOffset + pages(header.codeBytes)) return "bad constants section";
-  if (header.importTableOffset != header.constantsOffset + pages(header.constantsBytes)) return "bad import table";
+  if (header.importTableOffset != header.constantsOffset + pages(header.constantsBytes))
+    return "bad import table";
   if (header.totalBytes < uint64_t{header.constantsOffset} + header.constantsBytes) return "truncated";
   if (header.totalBytes > header.importTableOffset) return "bytes after its end";
   if (header.entryOffset >= header.codeBytes) return "entry outside the code";
-  if (header.stackBytes > (64u << 20) || header.scratchBytes > (1u << 30) || header.staticSharedBytes > (1u << 20))
+  if (header.stackBytes > (64u << 20) || header.scratchBytes > (1u << 30) ||
+      header.staticSharedBytes > (1u << 20))
     return "absurd sizes";
   return nullptr;
 }
@@ -41,9 +44,12 @@ const char* checkHeader(const ImageHeader& header, size_t blobBytes) {
 
 const char* formName(Form form) {
   switch (form) {
-    case Form::Loops: return "loops";
-    case Form::Fibers: return "fibers";
-    default: return "auto";
+    case Form::Loops:
+      return "loops";
+    case Form::Fibers:
+      return "fibers";
+    default:
+      return "auto";
   }
 }
 
@@ -73,10 +79,12 @@ Result<std::shared_ptr<LoadedImage>> loadImage(std::span<const std::byte> blob) 
     std::memcpy(&number, blob.data() + sizeof header + i * sizeof number, sizeof number);
     const void* address = importAddress(number);
     if (!address) return bad("unknown import");
-    std::memcpy(image->mapping_.data() + header.importTableOffset + i * sizeof address, &address, sizeof address);
+    std::memcpy(image->mapping_.data() + header.importTableOffset + i * sizeof address, &address,
+                sizeof address);
   }
   if (mprotect(memory, mappedBytes, PROT_READ) != 0 ||
-      mprotect(image->mapping_.data() + header.codeOffset, pages(header.codeBytes), PROT_READ | PROT_EXEC) != 0)
+      mprotect(image->mapping_.data() + header.codeOffset, pages(header.codeBytes), PROT_READ | PROT_EXEC) !=
+          0)
     return errnoError("protect kernel image");
   return image;
 }

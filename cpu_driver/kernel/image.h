@@ -1,7 +1,8 @@
-// A kernel's image: one flat, position-independent blob of machine code, and its loader. No LLVM is needed to load one.
-// Made by libvgpu-jit.so, kept in the cache, loaded by the driver on any thread; LoadedImage owns the mapping.
-// A blob may come from a cache file, so all of it is checked before use; what the code itself does was checked by
-// nobody, which is why cache entries are bound to their key by hash and the directory belongs to one tenant.
+// A kernel's image: one flat, position-independent blob of machine code, and its loader. No LLVM is needed to
+// load one. Made by libvgpu-jit.so, kept in the cache, loaded by the driver on any thread; LoadedImage owns
+// the mapping. A blob may come from a cache file, so all of it is checked before use; what the code itself
+// does was checked by nobody, which is why cache entries are bound to their key by hash and the directory
+// belongs to one tenant.
 #pragma once
 
 #include <cstdint>
@@ -22,18 +23,19 @@ const char* formName(Form form);
 constexpr uint32_t kImageMagic = 0x4a50'4756;  // "VGPJ"
 
 enum ImageFlags : uint32_t {
-  kImageSpins = 1,         // a thread may wait for another block: keep several blocks resident
-  kImageExactChecks = 2,   // accesses are checked by HostServices::accessible
+  kImageSpins = 1,        // a thread may wait for another block: keep several blocks resident
+  kImageExactChecks = 2,  // accesses are checked by HostServices::accessible
 };
 
-// The blob: header, imports (u32 each), [page] code, [page] constants, then a table of import addresses the loader fills.
+// The blob: header, imports (u32 each), [page] code, [page] constants, then a table of import addresses the
+// loader fills.
 struct ImageHeader {
   uint32_t magic = kImageMagic;
   uint32_t abiVersion = kAbiVersion;
-  uint32_t form = 0;               // Form::Loops or Form::Fibers
+  uint32_t form = 0;  // Form::Loops or Form::Fibers
   uint32_t flags = 0;
-  uint32_t totalBytes = 0;         // of the blob
-  uint32_t codeOffset = 0;         // multiples of the page size
+  uint32_t totalBytes = 0;  // of the blob
+  uint32_t codeOffset = 0;  // multiples of the page size
   uint32_t codeBytes = 0;
   uint32_t constantsOffset = 0;
   uint32_t constantsBytes = 0;

@@ -33,7 +33,8 @@ bool settleActiveMasks(uint32_t* states, LoopsRequest* requests, uint32_t lanes)
     const uint32_t place = states[lane];
     uint32_t together = 0;
     for (uint32_t other = lane; other < lanes; ++other) {
-      if (states[other] == place && requests[other].wait == uint32_t(LoopsWait::ActiveMask)) together |= 1u << other;
+      if (states[other] == place && requests[other].wait == uint32_t(LoopsWait::ActiveMask))
+        together |= 1u << other;
     }
     for (uint32_t rest = together; rest != 0; rest &= rest - 1) {
       const auto other = static_cast<uint32_t>(std::countr_zero(rest));
@@ -91,8 +92,8 @@ class Release {
     return waiting != 0;
   }
 
-  // Threads are numbered by group and lane; where groups are not warps, the numbers of hardware warps differ only for
-  // barriers with a count, which say multiples of a warp.
+  // Threads are numbered by group and lane; where groups are not warps, the numbers of hardware warps differ
+  // only for barriers with a count, which say multiples of a warp.
   void arrive(uint32_t id, uint32_t expected, uint32_t thread, bool predicate) {
     BarrierCount& barrier = barriers_[id % kMaxBarriers];
     barrier.used = true;
@@ -124,7 +125,8 @@ class Release {
   bool complete(const BarrierCount& barrier) const {
     if (barrier.expected == 0) return barrier.arrived >= live_;
     uint32_t arrived = barrier.arrived;
-    for (uint32_t w = 0; w * kWarpSize < block_->groups * block_->groupSize && w < barrier.lanes.size(); ++w) {
+    for (uint32_t w = 0; w * kWarpSize < block_->groups * block_->groupSize && w < barrier.lanes.size();
+         ++w) {
       if (barrier.lanes[w] == 0) continue;
       for (uint32_t lane = 0; lane < kWarpSize; ++lane) {
         const uint32_t thread = w * kWarpSize + lane;

@@ -28,7 +28,8 @@ class BlockMemory {
   std::byte* atLeast(size_t bytes) {
     if (memory_.sizeBytes() >= bytes && memory_.valid()) return memory_.data();
     const size_t inner = rounded(std::max<size_t>(bytes, 4096), 4096);
-    void* address = mmap(nullptr, inner, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void* address =
+        mmap(nullptr, inner, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (address == MAP_FAILED) return nullptr;
     memory_ = Mapping(address, inner);
     return memory_.data();
@@ -62,9 +63,10 @@ struct Runner::State {
 };
 
 const char* runStatusName(RunStatus status) {
-  static constexpr const char* kNames[] = {"done",   "stopped", "illegal address",     "misaligned address",
-                                           "trap",   "assert",  "illegal instruction", "stack overflow",
-                                           "deadlock", "out of memory", "unsupported operation"};
+  static constexpr const char* kNames[] = {
+      "done",     "stopped",       "illegal address",      "misaligned address",
+      "trap",     "assert",        "illegal instruction",  "stack overflow",
+      "deadlock", "out of memory", "unsupported operation"};
   return kNames[static_cast<size_t>(status)];
 }
 
@@ -85,7 +87,8 @@ uint64_t claim(LaunchContext& launch, uint64_t wanted, uint64_t& got) {
 }
 
 uint64_t loopsChunk(const LaunchContext& launch) {
-  return std::clamp<uint64_t>(launch.blockCount / (uint64_t{8} * std::max(1u, launch.multiprocessors)), 1, 64);
+  return std::clamp<uint64_t>(launch.blockCount / (uint64_t{8} * std::max(1u, launch.multiprocessors)), 1,
+                              64);
 }
 
 }  // namespace
@@ -120,13 +123,15 @@ void Runner::State::runLoops(const LoadedImage& image, LaunchContext& launch, Ru
 }
 
 // Makes one more block resident. False when there is none left, or no memory (in the outcome).
-bool Runner::State::admit(const LoadedImage& image, LaunchContext& launch, size_t resident, RunOutcome& outcome) {
+bool Runner::State::admit(const LoadedImage& image, LaunchContext& launch, size_t resident,
+                          RunOutcome& outcome) {
   uint64_t got = 0;
   const uint64_t index = claim(launch, 1, got);
   if (index == kNoBlock) return false;
   if (resident == blocks.size()) blocks.push_back(std::make_unique<ResidentBlock>());
   ResidentBlock& block = *blocks[resident];
-  block.fibers.begin(launch, reinterpret_cast<ThreadEntry>(reinterpret_cast<uintptr_t>(image.entry())), stacks);
+  block.fibers.begin(launch, reinterpret_cast<ThreadEntry>(reinterpret_cast<uintptr_t>(image.entry())),
+                     stacks);
   BlockContext& context = block.fibers.context();
   context.index = blockIndex(index, launch.grid);
   context.multiprocessor = multiprocessor;
@@ -138,8 +143,9 @@ bool Runner::State::admit(const LoadedImage& image, LaunchContext& launch, size_
 
 void Runner::State::runFibers(const LoadedImage& image, LaunchContext& launch, RunOutcome& outcome) {
   const size_t capacity =
-      launch.cooperative ? SIZE_MAX
-                         : std::clamp<size_t>(kResidentThreadsPerWorker / launch.block.count(), 1, kResidentBlocksPerWorker);
+      launch.cooperative
+          ? SIZE_MAX
+          : std::clamp<size_t>(kResidentThreadsPerWorker / launch.block.count(), 1, kResidentBlocksPerWorker);
   size_t resident = 0, turn = 0, idleTurns = 0;
   for (;;) {
     if (launch.stopped.load(std::memory_order_relaxed) != 0) {
@@ -166,8 +172,12 @@ void Runner::State::runFibers(const LoadedImage& image, LaunchContext& launch, R
         ++turn;
         ++idleTurns;
         break;
-      case FiberBlock::Progress::Deadlock: outcome.status = RunStatus::Deadlock; return;
-      case FiberBlock::Progress::NoStack: outcome.status = RunStatus::OutOfMemory; return;
+      case FiberBlock::Progress::Deadlock:
+        outcome.status = RunStatus::Deadlock;
+        return;
+      case FiberBlock::Progress::NoStack:
+        outcome.status = RunStatus::OutOfMemory;
+        return;
     }
   }
 }

@@ -1,7 +1,7 @@
-// Runs the blocks of a launch on a worker thread, in either form. One Runner a worker, used by that thread alone;
-// it keeps the stacks, shared memory and scratch of its resident blocks between launches.
-// Several workers may run one launch at once: blocks are claimed from LaunchContext::nextBlock.
-// A fault in generated code ends run() with an outcome, if the process's SIGSEGV handler calls recoverFromFault (fault.h).
+// Runs the blocks of a launch on a worker thread, in either form. One Runner a worker, used by that thread
+// alone; it keeps the stacks, shared memory and scratch of its resident blocks between launches. Several
+// workers may run one launch at once: blocks are claimed from LaunchContext::nextBlock. A fault in generated
+// code ends run() with an outcome, if the process's SIGSEGV handler calls recoverFromFault (fault.h).
 #pragma once
 
 #include <cstdint>
@@ -20,10 +20,10 @@ enum class RunStatus {
   Trap,            // trap: CUDA_ERROR_LAUNCH_FAILED natively
   Assert,          // CUDA_ERROR_ASSERT; HostServices::assertionFailed was called
   IllegalInstruction,
-  StackOverflow,   // CUDA_ERROR_ILLEGAL_ADDRESS natively
-  Deadlock,        // every resident thread waits at a barrier that nobody can complete
-  OutOfMemory,     // no stacks or shared memory for a block
-  Unsupported,     // an operation whose host service is null
+  StackOverflow,  // CUDA_ERROR_ILLEGAL_ADDRESS natively
+  Deadlock,       // every resident thread waits at a barrier that nobody can complete
+  OutOfMemory,    // no stacks or shared memory for a block
+  Unsupported,    // an operation whose host service is null
 };
 const char* runStatusName(RunStatus status);
 
@@ -47,7 +47,8 @@ class Runner {
   std::unique_ptr<State> state_;
 };
 
-// How many blocks of a launch that spins one worker keeps resident before it waits for others; occupancy reports it.
+// How many blocks of a launch that spins one worker keeps resident before it waits for others; occupancy
+// reports it.
 constexpr uint32_t kResidentThreadsPerWorker = 2048;
 constexpr uint32_t kResidentBlocksPerWorker = 32;
 

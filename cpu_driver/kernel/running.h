@@ -1,5 +1,6 @@
-// What a worker thread is running right now: how a fault, a trap or a stop finds its way out of generated code.
-// Internal to kernel/. One Running a call of Runner::run, on that call's stack, reached through a thread-local pointer.
+// What a worker thread is running right now: how a fault, a trap or a stop finds its way out of generated
+// code. Internal to kernel/. One Running a call of Runner::run, on that call's stack, reached through a
+// thread-local pointer.
 #pragma once
 
 #include <csetjmp>

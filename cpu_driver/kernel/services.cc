@@ -1,6 +1,6 @@
-// The services of imports.h. Generated code calls them on a worker thread, in the fibers form on a thread's stack.
-// Pointers that come from the kernel are untrusted: whoever follows one counts serviceDepth, so that a fault there ends
-// the launch and not the process.
+// The services of imports.h. Generated code calls them on a worker thread, in the fibers form on a thread's
+// stack. Pointers that come from the kernel are untrusted: whoever follows one counts serviceDepth, so that a
+// fault there ends the launch and not the process.
 #include <chrono>
 #include <cstring>
 
@@ -33,7 +33,8 @@ void barrierArrive(ThreadContext* thread, uint32_t id, uint32_t count) {
   FiberBlock::of(thread).barrier(thread, id, count, false);
 }
 
-uint32_t barrierReduce(ThreadContext* thread, uint32_t operation, uint32_t id, uint32_t count, bool predicate) {
+uint32_t barrierReduce(ThreadContext* thread, uint32_t operation, uint32_t id, uint32_t count,
+                       bool predicate) {
   return FiberBlock::of(thread).barrierReduce(thread, operation, id, count, predicate);
 }
 
@@ -41,7 +42,8 @@ void warpSync(ThreadContext* thread, uint32_t mask) {
   FiberBlock::of(thread).warpOperation(thread, {WarpOperation::Sync, 0, mask, 0, 0, 0});
 }
 
-uint64_t shuffle(ThreadContext* thread, uint32_t mode, uint32_t mask, uint32_t value, uint32_t b, uint32_t c) {
+uint64_t shuffle(ThreadContext* thread, uint32_t mode, uint32_t mask, uint32_t value, uint32_t b,
+                 uint32_t c) {
   return FiberBlock::of(thread).warpOperation(thread, {WarpOperation::Shuffle, mode, mask, value, b, c});
 }
 
@@ -75,12 +77,13 @@ void exitThread(ThreadContext* thread) { FiberBlock::of(thread).exit(thread); }
 
 void trap(BlockContext*) { endRun(RunStatus::Trap); }
 
-void assertFail(BlockContext* block, const char* message, const char* file, uint32_t line, const char* function,
-                uint32_t linear) {
+void assertFail(BlockContext* block, const char* message, const char* file, uint32_t line,
+                const char* function, uint32_t linear) {
   if (const auto report = services(block).assertionFailed) {
     FollowsPointers guard;
     const Dim3& dim = block->launch->block;
-    const ThreadPosition position{block->index, {linear % dim.x, linear / dim.x % dim.y, linear / dim.x / dim.y}};
+    const ThreadPosition position{block->index,
+                                  {linear % dim.x, linear / dim.x % dim.y, linear / dim.x / dim.y}};
     report(block->launch, {message, file, line, function}, position);
   }
   endRun(RunStatus::Assert);
@@ -135,14 +138,17 @@ void checkAccess(const BlockContext* block, const ThreadContext* thread, uintptr
 }
 
 uint64_t globalTimer() {
-  return static_cast<uint64_t>(std::chrono::system_clock::now().time_since_epoch() / std::chrono::nanoseconds(1));
+  return static_cast<uint64_t>(std::chrono::system_clock::now().time_since_epoch() /
+                               std::chrono::nanoseconds(1));
 }
 
 void unsupported(BlockContext*) { endRun(RunStatus::Unsupported); }
 
-// Library functions that LLVM's code generator calls by itself. They follow the kernel's pointers, so they live in a
-// section of their own, where a fault is the kernel's; they must not call anything.
-#define GENERATED_LIBRARY __attribute__((section("vgpu_generated_library"), noinline, used, no_sanitize("address", "undefined", "thread")))
+// Library functions that LLVM's code generator calls by itself. They follow the kernel's pointers, so they
+// live in a section of their own, where a fault is the kernel's; they must not call anything.
+#define GENERATED_LIBRARY                                           \
+  __attribute__((section("vgpu_generated_library"), noinline, used, \
+                 no_sanitize("address", "undefined", "thread")))
 
 GENERATED_LIBRARY void* copyBytes(void* to, const void* from, size_t bytes) {
   void* result = to;

@@ -21,10 +21,18 @@ uint64_t shuffleLane(uint32_t lane, uint32_t arrived, const WarpRequest* const r
   uint32_t source = 0;
   bool inside = false;
   switch (own.mode) {
-    case 0: source = lane - b, inside = static_cast<int32_t>(source) >= static_cast<int32_t>(maxLane); break;
-    case 1: source = lane + b, inside = source <= maxLane; break;
-    case 2: source = lane ^ b, inside = source <= maxLane; break;
-    default: source = minLane | (b & ~segment), inside = source <= maxLane; break;
+    case 0:
+      source = lane - b, inside = static_cast<int32_t>(source) >= static_cast<int32_t>(maxLane);
+      break;
+    case 1:
+      source = lane + b, inside = source <= maxLane;
+      break;
+    case 2:
+      source = lane ^ b, inside = source <= maxLane;
+      break;
+    default:
+      source = minLane | (b & ~segment), inside = source <= maxLane;
+      break;
   }
   if (!inside) source = lane;
   const bool known = source < 32 && (arrived >> source & 1) != 0;
@@ -34,24 +42,36 @@ uint64_t shuffleLane(uint32_t lane, uint32_t arrived, const WarpRequest* const r
 
 uint64_t vote(uint32_t mode, uint32_t arrived, uint32_t ballot) {
   switch (mode) {
-    case 0: return ballot;
-    case 1: return ballot == arrived;
-    case 2: return ballot != 0;
-    default: return ballot == 0 || ballot == arrived;
+    case 0:
+      return ballot;
+    case 1:
+      return ballot == arrived;
+    case 2:
+      return ballot != 0;
+    default:
+      return ballot == 0 || ballot == arrived;
   }
 }
 
 uint32_t reduce(uint32_t mode, uint32_t a, uint32_t b) {
   const auto signedA = static_cast<int32_t>(a), signedB = static_cast<int32_t>(b);
   switch (mode) {
-    case 0: return a + b;
-    case 1: return signedA < signedB ? a : b;
-    case 2: return signedA > signedB ? a : b;
-    case 3: return a < b ? a : b;
-    case 4: return a > b ? a : b;
-    case 5: return a & b;
-    case 6: return a | b;
-    default: return a ^ b;
+    case 0:
+      return a + b;
+    case 1:
+      return signedA < signedB ? a : b;
+    case 2:
+      return signedA > signedB ? a : b;
+    case 3:
+      return a < b ? a : b;
+    case 4:
+      return a > b ? a : b;
+    case 5:
+      return a & b;
+    case 6:
+      return a | b;
+    default:
+      return a ^ b;
   }
 }
 
@@ -81,19 +101,24 @@ void completeWarpOperation(uint32_t arrived, const WarpRequest* const requests[3
       return;
     case WarpOperation::Vote: {
       uint32_t ballot = 0;
-      forEachLane(arrived, [&](uint32_t lane) { ballot |= static_cast<uint32_t>(requests[lane]->value != 0) << lane; });
+      forEachLane(arrived, [&](uint32_t lane) {
+        ballot |= static_cast<uint32_t>(requests[lane]->value != 0) << lane;
+      });
       forEachLane(arrived, [&](uint32_t lane) { results[lane] = vote(first.mode, arrived, ballot); });
       return;
     }
     case WarpOperation::Redux: {
       auto sum = static_cast<uint32_t>(first.value);
-      forEachLane(arrived & (arrived - 1),
-                  [&](uint32_t lane) { sum = reduce(first.mode, sum, static_cast<uint32_t>(requests[lane]->value)); });
+      forEachLane(arrived & (arrived - 1), [&](uint32_t lane) {
+        sum = reduce(first.mode, sum, static_cast<uint32_t>(requests[lane]->value));
+      });
       forEachLane(arrived, [&](uint32_t lane) { results[lane] = sum; });
       return;
     }
     case WarpOperation::MatchAny:
-    case WarpOperation::MatchAll: match(arrived, requests, results); return;
+    case WarpOperation::MatchAll:
+      match(arrived, requests, results);
+      return;
   }
 }
 

@@ -1,5 +1,6 @@
-// What the operations of a warp compute, once all lanes that take part have arrived: the same rules for every form.
-// Worker threads; owns nothing. Lanes' values come from generated code, masks are untrusted but only ever select lanes.
+// What the operations of a warp compute, once all lanes that take part have arrived: the same rules for every
+// form. Worker threads; owns nothing. Lanes' values come from generated code, masks are untrusted but only
+// ever select lanes.
 #pragma once
 
 #include <cstdint>
@@ -22,8 +23,9 @@ struct WarpRequest {
   }
 };
 
-// Completes the operation for the lanes in `arrived`: requests[lane] in, results[lane] out. A result with a predicate
-// has it in bit 32. A shuffle from a lane that did not arrive gives the lane's own value, as an inactive source may.
+// Completes the operation for the lanes in `arrived`: requests[lane] in, results[lane] out. A result with a
+// predicate has it in bit 32. A shuffle from a lane that did not arrive gives the lane's own value, as an
+// inactive source may.
 void completeWarpOperation(uint32_t arrived, const WarpRequest* const requests[32], uint64_t results[32]);
 
 }  // namespace vgpu::kernel

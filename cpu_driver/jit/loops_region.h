@@ -1,0 +1,138 @@
+// One region as a loop over lanes, in one of two modes. Compile thread.
+// Whole: all lanes of the group are at the region's start; scalars are computed once, slots are arrays on the
+// stack that become vector registers. Diverged: lanes whose state says so run it; everything is kept a thread
+// in scratch memory.
+#pragma once
+
+#include <llvm/IR/IRBuilder.h>
+
+#include <optional>
+
+#include "cpu_driver/jit/loops_layout.h"
+#include "cpu_driver/jit/marker_code.h"
+
+namespace vgpu::jit {
+
+// What both functions (whole groups, diverged groups) have at hand.
+struct Side {
+  Side(const Plan& thePlan, const LoopsLayout& theLayout, MarkerCode& theCode)
+      : plan(thePlan), layout(theLayout), code(theCode) {}
+
+  const Plan& plan;
+  const LoopsLayout& layout;
+  MarkerCode& code;
+  llvm::Function* function = nullptr;
+  bool whole = true;
+  llvm::Value *block = nullptr, *launch = nullptr, *scratch = nullptr;
+  llvm::Value* group = nullptr;                               // i32
+  llvm::Value* firstThread = nullptr;                         // i64: group * size
+  llvm::Value *firstX = nullptr, *y = nullptr, *z = nullptr;  // i32, where groups are parts of rows
+  llvm::MDNode* accessGroup = nullptr;
+  std::vector<llvm::AllocaInst*> slotArrays;   // whole: [size x T], null for scalars
+  std::vector<llvm::AllocaInst*> scalarSlots;  // whole: T
+  bool failed = false;                         // an invariant of the plan did not hold: use the other form
+
+  llvm::LLVMContext& context() const { return function->getContext(); }
+  llvm::Value* scratchAt(llvm::IRBuilder<>& builder, uint32_t offset) const;
+  // &array[index] of elements of `type` at `offset` of the scratch memory; index is i64.
+  llvm::Value* scratchElement(llvm::IRBuilder<>& builder, uint32_t offset, llvm::Type* type,
+                              llvm::Value* index) const;
+  llvm::Value* requestField(llvm::IRBuilder<>& builder, llvm::Value* thread, size_t fieldOffset) const;
+};
+
+llvm::Value* loadSlotValue(llvm::IRBuilder<>& builder, llvm::Type* type, llvm::Value* address);
+void storeSlotValue(llvm::IRBuilder<>& builder, llvm::Value* value, llvm::Value* address);
+
+// A way out of a region.
+struct RegionEdge {
+  const llvm::BasicBlock* from = nullptr;
+  int target = -1;                    // a point, or -1: the thread ends
+  llvm::BasicBlock* block = nullptr;  // of the clone, before the latch
+  unsigned key = 0;                   // edges that need no telling apart have one key
+};
+
+struct RegionKey {
+  int target = -1;
+  const llvm::BasicBlock* from = nullptr;  // one of its edges: where the values of phis come from
+};
+
+class Region {
+ public:
+  Region(Side& side, unsigned point);
+
+  // Whole: emits from `head` (empty) to after(). False when the lanes' loop needs the guard: then guard() is
+  // not null.
+  void emit(llvm::BasicBlock* head);
+
+  llvm::BasicBlock* after() const { return after_; }
+  // Whole: an i1 at the end of the head, true when the region may run whole; null: always. Branch made by the
+  // caller.
+  const std::vector<RegionKey>& keys() const { return keys_; }
+  const std::vector<RegionEdge>& edges() const { return edges_; }
+  llvm::Value* scalar(const llvm::Value* value);
+  llvm::AllocaInst* keyArray() const { return keyArray_; }  // i8 a lane; null: keys are told apart by scalars
+  llvm::AllocaInst* operandArray(unsigned point, unsigned argument) const;
+  llvm::BasicBlock* refused() const { return refused_; }  // where control goes when a guard fails, or null
+  // The branch structure again, on scalars only: jumps to `targets[key]` from `at`.
+  void decide(llvm::BasicBlock* at, const std::vector<llvm::BasicBlock*>& targets);
+  void setResultArrays(llvm::AllocaInst* value, llvm::AllocaInst* predicate) {
+    resultValues_ = value;
+    resultPredicates_ = predicate;
+  }
+
+ private:
+  struct Affine {
+    llvm::Value* uniform = nullptr;  // i32, null: zero
+    int64_t perLane = 0;
+    bool bounded = true;  // the uniform part is a thread index: no overflow
+  };
+
+  void collectBlocks();
+  void makeEdges();
+  void assignKeys();
+  bool decidable() const;
+  void cloneBlocks();
+  void cloneInstruction(llvm::Instruction& instruction, llvm::IRBuilder<>& builder);
+  llvm::Value* result(llvm::CallInst& call);
+  void finishPhis();
+  void storeWhole(llvm::IRBuilder<>& latch);
+  void storeDiverged();
+  void closeLoop(llvm::IRBuilder<>& latch);
+  llvm::Value* use(const llvm::Value* value);
+  llvm::Value* recompute(const llvm::Instruction& instruction);
+  llvm::Value* slotLoad(const llvm::Value* value);
+  std::optional<Affine> affine(const llvm::Value* value);
+  llvm::Value* extendAffine(const llvm::CastInst& cast);
+  ThreadValues threadValues(llvm::IRBuilder<>& builder);
+  llvm::Value* tid(llvm::IRBuilder<>& builder, unsigned axis);
+  llvm::Value* incoming(const llvm::PHINode& phi, const RegionEdge& edge) {
+    return use(phi.getIncomingValueForBlock(edge.from));
+  }
+  llvm::BasicBlock* newBlock(const char* name);
+  unsigned exitsFrom(const llvm::BasicBlock* block,
+                     llvm::DenseMap<const llvm::BasicBlock*, std::vector<unsigned>>&) const;
+
+  Side& side_;
+  const Plan& plan_;
+  unsigned point_;
+  llvm::BasicBlock *head_ = nullptr, *laneHead_ = nullptr, *laneEntry_ = nullptr, *latch_ = nullptr,
+                   *after_ = nullptr;
+  llvm::BasicBlock* refused_ = nullptr;
+  llvm::IRBuilder<> scalarCode_, laneCode_;
+  llvm::PHINode* lane_ = nullptr;
+  llvm::Value *lane32_ = nullptr, *thread_ = nullptr, *guard_ = nullptr;
+  std::vector<llvm::BasicBlock*> blocks_;  // originals, in reverse post-order
+  llvm::DenseMap<const llvm::Value*, llvm::Value*> local_, scalars_, recomputed_, slotLoads_;
+  llvm::DenseMap<const llvm::BasicBlock*, llvm::BasicBlock*> clones_;
+  llvm::DenseMap<const llvm::BasicBlock*, llvm::BasicBlock*> cloneEnds_;
+  std::vector<RegionEdge> edges_;
+  std::vector<RegionKey> keys_;
+  llvm::AllocaInst* keyArray_ = nullptr;
+  std::vector<std::pair<std::pair<unsigned, unsigned>, llvm::AllocaInst*>> operandArrays_;
+  llvm::AllocaInst *resultValues_ = nullptr, *resultPredicates_ = nullptr;
+};
+
+// Metadata of a loop over lanes: no lane waits for another within it.
+void markLaneLoop(llvm::Instruction* latchBranch, llvm::MDNode* accessGroup, uint32_t width);
+
+}  // namespace vgpu::jit
