@@ -69,6 +69,7 @@ class FrameReader {
 
   Outcome parse(FrameSink& sink);
   bool nextPlace(FrameSink& sink);
+  ssize_t receiveBoth(int socket);
   size_t takeBuffered(std::byte* into, size_t bytes);
 
   std::unique_ptr<std::byte[]> buffer_;

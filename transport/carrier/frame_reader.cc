@@ -47,15 +47,20 @@ FrameReader::Outcome FrameReader::parse(FrameSink& sink) {
   return sink.complete(header_, wrong_) ? Outcome::Frame : Outcome::Broken;
 }
 
+ssize_t FrameReader::receiveBoth(int socket) {
+  iovec parts[2] = {{place_.data(), place_.size()}, {buffer_.get(), kBufferBytes}};
+  msghdr message{};
+  message.msg_iov = parts;
+  message.msg_iovlen = 2;
+  return ::recvmsg(socket, &message, MSG_DONTWAIT);
+}
+
 FrameReader::Outcome FrameReader::readFrame(int socket, FrameSink& sink) {
   for (;;) {
     if (const Outcome outcome = parse(sink); outcome != Outcome::WouldBlock) return outcome;
     // The buffer is empty here. A payload goes to its place, what follows it to the buffer.
-    iovec parts[2] = {{place_.data(), place_.size()}, {buffer_.get(), kBufferBytes}};
-    msghdr message{};
-    message.msg_iov = place_.empty() ? parts + 1 : parts;
-    message.msg_iovlen = place_.empty() ? 1 : 2;
-    const ssize_t got = ::recvmsg(socket, &message, MSG_DONTWAIT);
+    const ssize_t got =
+        place_.empty() ? ::recv(socket, buffer_.get(), kBufferBytes, MSG_DONTWAIT) : receiveBoth(socket);
     if (got == 0) return Outcome::Closed;
     if (got < 0) {
       if (errno == EINTR) continue;

@@ -70,6 +70,7 @@ class StreamGuestChannel final : public GuestChannel, private FrameSink, private
   uint64_t publish() override;
   std::byte* reserveShape(const RecordShape& shape, std::byte* out, bool wantsReply);
   void finishSending(Urgency urgency, std::span<const std::byte> data = {});
+  ssize_t sendFrom(size_t done, std::span<const std::byte> data, int flags);
   bool sendAll(std::span<const std::byte> data, bool mayBlock);
   uint64_t postShape(const RecordShape& shape, std::span<const std::byte> arguments,
                      std::span<const std::byte> data, std::byte* out, bool wantsReply);

@@ -88,20 +88,24 @@ uint64_t StreamGuestChannel::postShape(const RecordShape& shape, std::span<const
   return lost() ? 0 : sequence;
 }
 
+ssize_t StreamGuestChannel::sendFrom(size_t done, std::span<const std::byte> data, int flags) {
+  if (data.empty()) return ::send(socket_.get(), outgoing_.data() + done, outgoing_.size() - done, flags);
+  const size_t ofFirst = std::min(done, outgoing_.size());
+  iovec parts[2] = {{outgoing_.data() + ofFirst, outgoing_.size() - ofFirst},
+                    {const_cast<std::byte*>(data.data()) + (done - ofFirst), data.size() - (done - ofFirst)}};
+  msghdr message{};
+  message.msg_iov = parts;
+  message.msg_iovlen = 2;
+  return ::sendmsg(socket_.get(), &message, flags);
+}
+
 // Sends what was gathered and then `data`. Without mayBlock it sends what the socket takes; whether all has
 // gone.
 bool StreamGuestChannel::sendAll(std::span<const std::byte> data, bool mayBlock) {
   size_t done = 0;
   const size_t total = outgoing_.size() + data.size();
   while (done < total && !lost()) {
-    iovec parts[2];
-    const size_t ofFirst = std::min(done, outgoing_.size());
-    parts[0] = {outgoing_.data() + ofFirst, outgoing_.size() - ofFirst};
-    parts[1] = {const_cast<std::byte*>(data.data()) + (done - ofFirst), data.size() - (done - ofFirst)};
-    msghdr message{};
-    message.msg_iov = parts;
-    message.msg_iovlen = 2;
-    const ssize_t sent = ::sendmsg(socket_.get(), &message, MSG_NOSIGNAL | (mayBlock ? 0 : MSG_DONTWAIT));
+    const ssize_t sent = sendFrom(done, data, MSG_NOSIGNAL | (mayBlock ? 0 : MSG_DONTWAIT));
     if (sent < 0 && errno == EINTR) continue;
     if (sent < 0 && errno == EAGAIN) break;
     if (sent < 0) {

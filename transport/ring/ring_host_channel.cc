@@ -12,6 +12,12 @@ namespace {
 // How long the dispatcher sleeps the first time: a posted record that raced with its falling asleep is this
 // late at most.
 constexpr std::chrono::nanoseconds kFirstSleep = std::chrono::milliseconds(1);
+// How long the dispatcher looks away from a ring into which records are posted: at first, and while they keep
+// coming fast.
+constexpr std::chrono::nanoseconds kLeastBackOff(400);
+constexpr std::chrono::nanoseconds kMostBackOff(1200);
+// So many records in one look mean that they come fast.
+constexpr uint64_t kManyRecords = 3;
 constexpr std::chrono::nanoseconds kNoLimit = std::chrono::nanoseconds::max();
 }  // namespace
 
@@ -43,6 +49,7 @@ Next RingHostChannel::next(IncomingRecord& record, std::chrono::nanoseconds time
       case LineConsumer::Take::Empty:
         break;
     }
+    backOff();
     if (submissions_.tellConsumed()) doorbell_.wakeIfArmed(&memory_.control->spaceWanted);
     if (interrupted_.exchange(false, std::memory_order_acquire)) return Next::Interrupted;
     if (lost() && !submissions_.more()) return Next::Lost;
@@ -69,6 +76,22 @@ Next RingHostChannel::accept(IncomingRecord& record) {
   if (record.attachment() == Attachment::Upload)
     RecordReader::setSlotData(record, slotMemory(slot).first(record.dataBytes()));
   return Next::Record;
+}
+
+// While records come that nobody waits for, looking for the next one at once would take the index's line from
+// the producer each time and make posting several times as expensive. After a reply the guest is likely to
+// send again: then there is no pause.
+void RingHostChannel::backOff() {
+  const uint64_t replies = replies_.load(std::memory_order_relaxed);
+  const uint64_t taken = sequence_ - sequenceAtBackOff_;
+  const bool posted = taken != 0 && replies == repliesAtBackOff_;
+  sequenceAtBackOff_ = sequence_;
+  repliesAtBackOff_ = replies;
+  if (!posted) return;
+  const int least = pausesFor(kLeastBackOff);
+  backOffPauses_ =
+      taken < kManyRecords ? least : std::clamp(backOffPauses_ * 2, least, pausesFor(kMostBackOff));
+  for (int i = 0; i < backOffPauses_; ++i) pauseBriefly();
 }
 
 Next RingHostChannel::fail(std::string what) {
@@ -103,6 +126,7 @@ void RingHostChannel::interrupt() {
 
 void RingHostChannel::reply(const ReplyTo& to, int32_t status, std::span<const std::byte> payload) {
   CHECK(to.thread < limits_.threads);
+  replies_.fetch_add(1, std::memory_order_relaxed);
   const bool hasSlot = to.slot != kNoSlot;
   size_t bytes = std::min<size_t>(
       payload.size(), hasSlot ? std::max<size_t>(to.slotBytes, kReplyInlineBytes) : kReplyInlineBytes);

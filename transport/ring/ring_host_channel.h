@@ -43,6 +43,7 @@ class RingHostChannel final : public HostChannel, private CarrierListener {
 
   Next accept(IncomingRecord& record);
   Next fail(std::string what);
+  void backOff();
   bool sleepUntilWork(std::chrono::nanoseconds timeout);
   bool somethingToDo() const {
     return submissions_.more() || interrupted_.load(std::memory_order_relaxed) || lost();
@@ -61,7 +62,11 @@ class RingHostChannel final : public HostChannel, private CarrierListener {
   std::string violation_;
   std::unique_ptr<bool[]> touched_;
   SpinBudget budget_;
+  uint64_t sequenceAtBackOff_ = 0;
+  uint64_t repliesAtBackOff_ = 0;
+  int backOffPauses_ = 0;
 
+  std::atomic<uint64_t> replies_{0};
   SlotOwners owners_;
   EventQueue events_;
 };

@@ -71,6 +71,20 @@ int spinnersAllowed() {
   return allowed;
 }
 
+int pausesFor(std::chrono::nanoseconds duration) {
+  static const double pauseNanoseconds = [] {
+    constexpr int kPauses = 200;
+    double best = 1e9;  // the least of a few: an interrupted round must not count
+    for (int round = 0; round < 5; ++round) {
+      const auto start = now();
+      for (int i = 0; i < kPauses; ++i) pauseBriefly();
+      best = std::min(best, std::chrono::duration<double, std::nano>(now() - start).count() / kPauses);
+    }
+    return std::max(best, 0.5);
+  }();
+  return std::max(1, static_cast<int>(static_cast<double>(duration.count()) / pauseNanoseconds));
+}
+
 std::chrono::nanoseconds SpinBudget::budget() const {
   return wakeCost() / (1 << shift_.load(std::memory_order_relaxed));
 }

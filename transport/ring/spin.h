@@ -15,6 +15,8 @@ namespace vgpu::transport {
 // may spin.
 std::chrono::nanoseconds wakeCost();
 int spinnersAllowed();
+// How many pauseBriefly() last about this long: processors differ by a factor of ten.
+int pausesFor(std::chrono::nanoseconds duration);
 extern std::atomic<int> spinnersNow;
 
 // One a place that waits. Adapts without a lock: a lost update only changes how fast it adapts.
