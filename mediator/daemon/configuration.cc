@@ -1,10 +1,12 @@
 #include "mediator/daemon/configuration.h"
 
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
 #include <bit>
 #include <map>
+#include <optional>
 #include <set>
 #include <sstream>
 #include <tuple>
@@ -61,6 +63,33 @@ std::string unknownKeyReason(const std::string& name) {
 
 bool isLoopback(std::string_view host) {
   return host == "localhost" || host == "::1" || host.starts_with("127.");
+}
+
+// Notes where a document begins, and nothing else.
+class BeginningHandler : public YAML::EventHandler {
+ public:
+  YAML::Mark beginning;
+
+  void OnDocumentStart(const YAML::Mark& mark) override { beginning = mark; }
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t, const std::string&) override {}
+  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                       YAML::EmitterStyle::value) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {
+  }
+  void OnMapEnd() override {}
+};
+
+// YAML::LoadAll would tell this too, but never ends on some broken files (yaml-cpp 0.7: "&a,").
+std::optional<YAML::Mark> secondDocument(std::string_view yaml) {
+  std::istringstream in{std::string(yaml)};
+  YAML::Parser parser(in);
+  BeginningHandler handler;
+  if (!parser.HandleNextDocument(handler) || !parser.HandleNextDocument(handler)) return std::nullopt;
+  return handler.beginning;
 }
 
 class Reader {
@@ -219,9 +248,10 @@ ConfigurationOutcome readConfiguration(std::string_view yaml, std::span<const st
     return outcome;
   }
   try {
-    const std::vector<YAML::Node> documents = YAML::LoadAll(std::string(yaml));
-    if (documents.size() > 1) reader.mistake(documents[1].Mark(), "", "a second document begins here");
-    if (!documents.empty() && !documents[0].IsNull()) reader.readSection(documents[0], "");
+    const YAML::Node document = YAML::Load(std::string(yaml));
+    if (const auto second = secondDocument(yaml))
+      reader.mistake(*second, "", "a second document begins here");
+    if (!document.IsNull()) reader.readSection(document, "");
   } catch (const YAML::Exception& exception) {
     reader.mistake(exception.mark, "", exception.msg);
   }

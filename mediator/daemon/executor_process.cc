@@ -44,6 +44,9 @@ constexpr int kExecFailed = 127;
 std::string ExecutorEnd::text() const {
   if (bySignal) return std::string("killed by signal ") + ::sigabbrev_np(code);
   if (code == kExecFailed) return "could not be executed";
+  if (code == link::kServed) return "guest gone";
+  if (code == link::kRefused) return "guest refused";
+  if (code == link::kViolation) return "guest broke the protocol";
   return "exit code " + std::to_string(code);
 }
 

@@ -12,6 +12,7 @@
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "mediator/link/executor_arguments.h"
+#include "mediator/link/executor_exit.h"
 #include "mediator/link/session_assignment.h"
 
 namespace vgpu::daemon {
@@ -20,7 +21,10 @@ struct ExecutorEnd {
   bool bySignal = false;
   int code = 0;  // exit code, or the signal's number
 
-  bool clean() const { return !bySignal && code == 0; }
+  // The guest's doing or leaving, not a fault of the executor.
+  bool expected() const {
+    return !bySignal && (code == link::kServed || code == link::kRefused || code == link::kViolation);
+  }
   std::string text() const;
 };
 

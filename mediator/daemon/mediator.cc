@@ -245,10 +245,10 @@ void Mediator::onExecutorEnd(uint64_t id) {
   const link::SessionSample last = table_.end(id);
   uint64_t calls = 0;
   for (const link::CallSample& call : last.calls) calls += call.calls;
-  const bool expected = end->clean() || guestGone || draining_;
+  const bool expected = end->expected() || guestGone || draining_;
   if (!expected) table_.countExecutorRestart();
   log::write(expected ? log::Level::Info : log::Level::Warning, "session ended",
-             {{"session", id}, {"program", last.program}, {"calls", calls}, {"executor", end->text()}});
+             {{"session", id}, {"program", last.program}, {"calls", calls}, {"reason", end->text()}});
   considerIdleExit();
   stopIfDrained();
 }

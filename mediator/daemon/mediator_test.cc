@@ -60,6 +60,17 @@ TEST(Mediator, OneCrashingExecutorDisturbsNobody) {
   EXPECT_EQ(mediator.metric("vgpu_sessions"), 1);
 }
 
+TEST(Mediator, AGuestThatBrokeTheProtocolIsNoCrash) {
+  MediatorProcess mediator;
+  UniqueFd guest = mediator.connect();
+  ASSERT_TRUE(tell(guest.get(), 'r'));
+  EXPECT_FALSE(tell(guest.get(), 'x'));
+  EXPECT_TRUE(eventually([&] { return mediator.metric("vgpu_sessions") == 0; }));
+  EXPECT_EQ(mediator.metric("vgpu_rejected_records_total"), 1);
+  EXPECT_EQ(mediator.metric("vgpu_executor_restarts_total"), 0);
+  EXPECT_THAT(mediator.log(), HasSubstr("guest broke the protocol"));
+}
+
 TEST(Mediator, AnExecutorThatLiesInItsStatisticsHarmsNobodysNumbers) {
   MediatorProcess mediator;
   UniqueFd guest = mediator.connect();

@@ -271,7 +271,8 @@ scmp_arg_cmp argument(unsigned index, scmp_compare how, uint64_t a, uint64_t b =
 
 void allowThreadsOnly(Builder& filter) {
   filter.rule(SCMP_ACT_ALLOW, "clone", argument(0, SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD));
-  // clone3 hides its flags behind a pointer: it is not there (ENOSYS, as everything unnamed), and glibc falls back.
+  // clone3 hides its flags behind a pointer: it is not there (ENOSYS, as everything unnamed), and glibc falls
+  // back.
   for (const char* process : {"fork", "vfork"}) filter.rule(SCMP_ACT_ERRNO(EPERM), process);
   // Signals to itself: abort, raise, pthread_kill. The process id is known, and never changes without fork.
   const auto self = static_cast<uint64_t>(::getpid());

@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "mediator/link/executor_arguments.h"
+#include "mediator/link/executor_exit.h"
 #include "mediator/link/log_sink.h"
 #include "mediator/link/sandbox.h"
 #include "mediator/link/session_assignment.h"
@@ -19,7 +20,7 @@ namespace {
 
 [[noreturn]] void fail(const Error& error) {
   log::error("test executor", {{"reason", error.message()}});
-  std::exit(4);
+  std::exit(kFailed);
 }
 
 // Answers each letter with itself when it is done.
@@ -59,7 +60,7 @@ int run() {
   Result<ExecutorArguments> arguments = receiveArguments();
   if (!arguments) fail(arguments.error());
   installLogSink(arguments->logFormat, arguments->logLevel, "executor");
-  if (arguments->driverLibrary == "/dies") return 5;
+  if (arguments->driverLibrary == "/dies") return kFailed;
   const SandboxPaths paths{arguments->readablePaths, arguments->hasCacheDirectory ? kCacheDirectoryFd : -1};
   if (Status status = enterDriverStage(arguments->sandbox, arguments->limits, paths); !status)
     fail(status.error());

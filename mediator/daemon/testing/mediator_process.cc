@@ -78,6 +78,8 @@ MediatorProcess::~MediatorProcess() {
     signal(SIGKILL);
     wait(10s);
   }
+  // A sanitizer's report in another process would otherwise go unseen.
+  EXPECT_EQ(log().find("Sanitizer"), std::string::npos);
   if (testing::Test::HasFailure()) std::fprintf(stderr, "--- log of the mediator\n%s---\n", log().c_str());
   files::remove_all(folder_);
 }
