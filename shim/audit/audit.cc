@@ -1,8 +1,9 @@
-// libvgpu-audit.so, loaded by LD_AUDIT into a program and its children. Two things: names and paths of NVIDIA's
-// libcuda and libcudart resolve to ours, whoever asks for them and by whatever path; and NVIDIA's runtime where it is
-// linked into a module is redirected to our libcudart (see redirect.h). In a process that has neither it only looks:
-// it keeps nothing, prints nothing and changes nothing. It is told of objects under the dynamic linker's lock, before
-// anything of them has run. No answer is given anywhere to NVIDIA's check that a driver is genuine.
+// libvgpu-audit.so, loaded by LD_AUDIT into a program and its children. Two things: names and paths of
+// NVIDIA's libcuda and libcudart resolve to ours, whoever asks for them and by whatever path; and NVIDIA's
+// runtime where it is linked into a module is redirected to our libcudart (see redirect.h). In a process that
+// has neither it only looks: it keeps nothing, prints nothing and changes nothing. It is told of objects
+// under the dynamic linker's lock, before anything of them has run. No answer is given anywhere to NVIDIA's
+// check that a driver is genuine.
 #include <link.h>
 
 #include "shim/audit/base_library.h"

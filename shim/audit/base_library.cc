@@ -39,7 +39,8 @@ uint32_t gnuHash(const char* name) {
   return value;
 }
 
-// The layout of DT_GNU_HASH: count of buckets, first symbol, words and shift of the filter, filter, buckets, chains.
+// The layout of DT_GNU_HASH: count of buckets, first symbol, words and shift of the filter, filter, buckets,
+// chains.
 void* find(const link_map* map, const char* name) {
   if (map == nullptr) return nullptr;
   Dynamic dynamic = dynamicOf(map);

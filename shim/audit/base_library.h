@@ -1,5 +1,5 @@
-// Functions of the audited program's own C library. The auditor lives in a namespace of its own, and what it loads for
-// the program must be loaded by the program's libc into the program's namespace.
+// Functions of the audited program's own C library. The auditor lives in a namespace of its own, and what it
+// loads for the program must be loaded by the program's libc into the program's namespace.
 #pragma once
 
 #include <link.h>

@@ -61,7 +61,8 @@ size_t findRow(const char* name) {
 const char* rowName(size_t row) { return kText + kTable.offset[row]; }
 
 bool rowIn(size_t row, int version) {
-  return kVersions[row] == Versions::Both || kVersions[row] == (version == 12 ? Versions::Only12 : Versions::Only13);
+  return kVersions[row] == Versions::Both ||
+         kVersions[row] == (version == 12 ? Versions::Only12 : Versions::Only13);
 }
 
 }  // namespace vgpu::audit

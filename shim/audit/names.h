@@ -1,5 +1,5 @@
-// The functions that a static runtime is redirected at: exactly those that our libcudart of that version exports, from
-// the same table. Built at compile time; the index of a name is its row. Any thread.
+// The functions that a static runtime is redirected at: exactly those that our libcudart of that version
+// exports, from the same table. Built at compile time; the index of a name is its row. Any thread.
 #pragma once
 
 #include <stddef.h>

@@ -39,8 +39,8 @@ unsigned char* trampoline(Trampolines* trampolines, size_t index) {
 void* allocateNear(uintptr_t low, uintptr_t high) {
   constexpr size_t kStep = size_t{1} << 16;
   auto tryAt = [](uintptr_t address) -> void* {
-    long got = systemCall(SYS_mmap, static_cast<long>(address), kDataBytes + kCodeBytes, PROT_READ | PROT_WRITE,
-                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+    long got = systemCall(SYS_mmap, static_cast<long>(address), kDataBytes + kCodeBytes,
+                          PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
     if (isError(got)) return nullptr;
     if (static_cast<uintptr_t>(got) == address) return reinterpret_cast<void*>(got);
     systemCall(SYS_munmap, got, kDataBytes + kCodeBytes);  // a kernel that does not know the flag
@@ -119,7 +119,8 @@ Trampolines* makeTrampolines(const StaticRuntime& runtime, uintptr_t low, uintpt
   return protect(code, code + kCodeBytes, PROT_READ | PROT_EXEC) ? trampolines : nullptr;
 }
 
-// What a program gets whose libcudart cannot be loaded: cudaErrorInsufficientDriver, and a text where it wants one.
+// What a program gets whose libcudart cannot be loaded: cudaErrorInsufficientDriver, and a text where it
+// wants one.
 long unavailable() { return 35; }
 const char* unavailableText() { return "vgpu's CUDA runtime could not be loaded"; }
 

@@ -15,7 +15,9 @@ struct Symbols {
   size_t textBytes = 0;
 
   // A name that ends within the table, or an empty one.
-  const char* name(const Elf64_Sym& symbol) const { return symbol.st_name < textBytes ? text + symbol.st_name : ""; }
+  const char* name(const Elf64_Sym& symbol) const {
+    return symbol.st_name < textBytes ? text + symbol.st_name : "";
+  }
 };
 
 bool isDefined(const Elf64_Sym& symbol) {

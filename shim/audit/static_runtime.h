@@ -1,6 +1,6 @@
-// Finds NVIDIA's runtime inside a module that has it linked in, by the module's own symbol table, which lies in its
-// file and is not loaded. The file is the user's own program or library, and is checked like any input nevertheless:
-// every offset against the file's size.
+// Finds NVIDIA's runtime inside a module that has it linked in, by the module's own symbol table, which lies
+// in its file and is not loaded. The file is the user's own program or library, and is checked like any input
+// nevertheless: every offset against the file's size.
 #pragma once
 
 #include "shim/audit/names.h"

@@ -97,7 +97,8 @@ MappedFile::MappedFile(const char* path) {
   long descriptor = systemCall(SYS_openat, AT_FDCWD, toArgument(path), O_RDONLY | O_CLOEXEC);
   if (isError(descriptor)) return;
   struct statx status;
-  long stated = systemCall(SYS_statx, descriptor, toArgument(""), AT_EMPTY_PATH, STATX_SIZE, toArgument(&status));
+  long stated =
+      systemCall(SYS_statx, descriptor, toArgument(""), AT_EMPTY_PATH, STATX_SIZE, toArgument(&status));
   if (!isError(stated) && status.stx_size > 0) {
     auto size = static_cast<long>(status.stx_size);
     long mapped = systemCall(SYS_mmap, 0, size, PROT_READ, MAP_PRIVATE, descriptor, 0);
@@ -143,21 +144,3 @@ void tell(const char* first, const char* second, const char* third) {
 }
 
 }  // namespace vgpu::audit
-
-// What the compiler may call by itself.
-extern "C" {
-
-void* memcpy(void* to, const void* from, size_t count) {
-  auto* out = static_cast<unsigned char*>(to);
-  const auto* in = static_cast<const unsigned char*>(from);
-  for (size_t i = 0; i < count; ++i) out[i] = in[i];
-  return to;
-}
-
-void* memset(void* to, int value, size_t count) {
-  auto* out = static_cast<unsigned char*>(to);
-  for (size_t i = 0; i < count; ++i) out[i] = static_cast<unsigned char>(value);
-  return to;
-}
-
-}  // extern "C"

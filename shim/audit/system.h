@@ -1,6 +1,6 @@
-// The few system calls and string functions that the auditor needs. It is loaded into every child of a program, so it
-// links nothing: a libc of its own would cost each of them a second copy. All of it runs in the audited process, in
-// whatever thread loads an object, under the dynamic linker's lock.
+// The few system calls and string functions that the auditor needs. It is loaded into every child of a
+// program, so it links nothing: a libc of its own would cost each of them a second copy. All of it runs in
+// the audited process, in whatever thread loads an object, under the dynamic linker's lock.
 #pragma once
 
 #include <fcntl.h>
@@ -17,7 +17,10 @@ inline long systemCall(long number, long a = 0, long b = 0, long c = 0, long d =
   register long r8 asm("r8") = e;
   register long r9 asm("r9") = f;
   long result = number;
-  asm volatile("syscall" : "+a"(result) : "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9) : "rcx", "r11", "memory");
+  asm volatile("syscall"
+               : "+a"(result)
+               : "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+               : "rcx", "r11", "memory");
   return result;
 }
 
@@ -64,7 +67,8 @@ class MappedFile {
   // `count` records of one type at `offset`, or null where the file does not hold them all.
   template <class Record>
   const Record* at(uint64_t offset, uint64_t count = 1) const {
-    bool fits = offset <= size_ && count <= (size_ - offset) / sizeof(Record) && offset % alignof(Record) == 0;
+    bool fits =
+        offset <= size_ && count <= (size_ - offset) / sizeof(Record) && offset % alignof(Record) == 0;
     return fits ? reinterpret_cast<const Record*>(bytes_ + offset) : nullptr;
   }
 

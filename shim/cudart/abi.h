@@ -1,6 +1,7 @@
-// The vendor's driver and runtime headers, of CUDA 12.9 or 13.0 as the target says; every file here includes this
-// first. Driver names stay those of the symbol table. Files compiled a second time with VGPU_PER_THREAD define the
-// _ptds and _ptsz variants of the runtime's names, which the runtime header's own macros put in their place.
+// The vendor's driver and runtime headers, of CUDA 12.9 or 13.0 as the target says; every file here includes
+// this first. Driver names stay those of the symbol table. Files compiled a second time with VGPU_PER_THREAD
+// define the _ptds and _ptsz variants of the runtime's names, which the runtime header's own macros put in
+// their place.
 #pragma once
 
 #include "protocol/abi/cuda.h"

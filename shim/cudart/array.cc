@@ -15,7 +15,8 @@ cudaError_t describe(const cudaChannelFormatDesc* channel, cudaExtent extent, un
   return cudaSuccess;
 }
 
-cudaError_t createArray(cudaArray_t* array, const cudaChannelFormatDesc* channel, cudaExtent extent, unsigned flags) {
+cudaError_t createArray(cudaArray_t* array, const cudaChannelFormatDesc* channel, cudaExtent extent,
+                        unsigned flags) {
   if (array == nullptr) return cudaErrorInvalidValue;
   CUDA_ARRAY3D_DESCRIPTOR descriptor{};
   if (cudaError_t error = describe(channel, extent, flags, &descriptor); error != cudaSuccess) return error;
@@ -44,8 +45,8 @@ cudaChannelFormatDesc cudaCreateChannelDesc(int x, int y, int z, int w, cudaChan
   return {x, y, z, w, kind};
 }
 
-cudaError_t cudaMallocArray(cudaArray_t* array, const cudaChannelFormatDesc* channel, size_t width, size_t height,
-                            unsigned int flags) {
+cudaError_t cudaMallocArray(cudaArray_t* array, const cudaChannelFormatDesc* channel, size_t width,
+                            size_t height, unsigned int flags) {
   return onContext([&] { return createArray(array, channel, {width, height, 0}, flags); });
 }
 
@@ -71,7 +72,8 @@ cudaError_t cudaMallocMipmappedArray(cudaMipmappedArray_t* array, const cudaChan
   });
 }
 
-cudaError_t cudaGetMipmappedArrayLevel(cudaArray_t* level, cudaMipmappedArray_const_t array, unsigned int index) {
+cudaError_t cudaGetMipmappedArrayLevel(cudaArray_t* level, cudaMipmappedArray_const_t array,
+                                       unsigned int index) {
   return onContext([&] {
     auto handle = reinterpret_cast<CUmipmappedArray>(const_cast<cudaMipmappedArray*>(array));
     return driver::cuMipmappedArrayGetLevel(reinterpret_cast<CUarray*>(level), handle, index);
@@ -96,14 +98,16 @@ cudaError_t cudaGetChannelDesc(cudaChannelFormatDesc* channel, cudaArray_const_t
   });
 }
 
-cudaError_t cudaDeviceGetTexture1DLinearMaxWidth(size_t* width, const cudaChannelFormatDesc* channel, int device) {
+cudaError_t cudaDeviceGetTexture1DLinearMaxWidth(size_t* width, const cudaChannelFormatDesc* channel,
+                                                 int device) {
   return onDriver([&] {
     CUdevice handle = 0;
     ArrayFormat format{};
     if (channel == nullptr) return cudaErrorInvalidValue;
     if (cudaError_t error = deviceHandle(device, &handle); error != cudaSuccess) return error;
     if (cudaError_t error = toDriver(*channel, &format); error != cudaSuccess) return error;
-    return toRuntime(driver::cuDeviceGetTexture1DLinearMaxWidth(width, format.format, format.channels, handle));
+    return toRuntime(
+        driver::cuDeviceGetTexture1DLinearMaxWidth(width, format.format, format.channels, handle));
   });
 }
 

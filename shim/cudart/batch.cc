@@ -24,7 +24,8 @@ cudaError_t settle(bool ephemeral, CUstream stream) {
 cudaError_t copyBatch(const CopyBatch& batch, size_t* failed, CUstream stream) {
   constexpr size_t kWhole = ~size_t{0};  // natively: no single copy is to blame
   bool absent = batch.to == nullptr || batch.from == nullptr || batch.sizes == nullptr;
-  bool unattributed = batch.attributes == nullptr || batch.attributeStarts == nullptr || batch.attributeCount == 0;
+  bool unattributed =
+      batch.attributes == nullptr || batch.attributeStarts == nullptr || batch.attributeCount == 0;
   if (isDefault(stream) || absent || unattributed || batch.attributeStarts[0] != 0) {
     return failedAt(kWhole, failed, cudaErrorInvalidValue);
   }
@@ -33,8 +34,9 @@ cudaError_t copyBatch(const CopyBatch& batch, size_t* failed, CUstream stream) {
     ephemeral |= batch.attributes[i].srcAccessOrder == cudaMemcpySrcAccessOrderDuringApiCall;
   }
   for (size_t i = 0; i < batch.count; ++i) {
-    CUresult result = driver::cuMemcpyAsync(reinterpret_cast<CUdeviceptr>(batch.to[i]),
-                                            reinterpret_cast<CUdeviceptr>(batch.from[i]), batch.sizes[i], stream);
+    CUresult result =
+        driver::cuMemcpyAsync(reinterpret_cast<CUdeviceptr>(batch.to[i]),
+                              reinterpret_cast<CUdeviceptr>(batch.from[i]), batch.sizes[i], stream);
     if (result != CUDA_SUCCESS) return failedAt(i, failed, toRuntime(result));
   }
   return settle(ephemeral, stream);

@@ -1,5 +1,5 @@
-// Batches of copies, and copies with attributes: made one by one in the order of the stream, which the interface
-// allows and no more. Any thread.
+// Batches of copies, and copies with attributes: made one by one in the order of the stream, which the
+// interface allows and no more. Any thread.
 #pragma once
 
 #include "shim/cudart/abi.h"

@@ -31,7 +31,8 @@ Side sideOf(const cudaMemcpy3DOperand& operand, const cudaExtent& extent, size_t
   return side;
 }
 
-// An extent counts elements of the array that takes part, of the destination's if both are arrays, else bytes.
+// An extent counts elements of the array that takes part, of the destination's if both are arrays, else
+// bytes.
 cudaError_t extentBytesOf(const Side& to, const Side& from, size_t* bytes) {
   return elementBytesOf(to.array != nullptr ? to.array : from.array, bytes);
 }
@@ -57,12 +58,23 @@ cudaError_t assemble(Side to, Side from, const cudaExtent& extent, CUDA_MEMCPY3D
 
 cudaError_t directions(cudaMemcpyKind kind, CUmemorytype* to, CUmemorytype* from) {
   switch (kind) {
-    case cudaMemcpyHostToHost: *to = CU_MEMORYTYPE_HOST, *from = CU_MEMORYTYPE_HOST; return cudaSuccess;
-    case cudaMemcpyHostToDevice: *to = CU_MEMORYTYPE_DEVICE, *from = CU_MEMORYTYPE_HOST; return cudaSuccess;
-    case cudaMemcpyDeviceToHost: *to = CU_MEMORYTYPE_HOST, *from = CU_MEMORYTYPE_DEVICE; return cudaSuccess;
-    case cudaMemcpyDeviceToDevice: *to = CU_MEMORYTYPE_DEVICE, *from = CU_MEMORYTYPE_DEVICE; return cudaSuccess;
-    case cudaMemcpyDefault: *to = CU_MEMORYTYPE_UNIFIED, *from = CU_MEMORYTYPE_UNIFIED; return cudaSuccess;
-    default: return cudaErrorInvalidMemcpyDirection;
+    case cudaMemcpyHostToHost:
+      *to = CU_MEMORYTYPE_HOST, *from = CU_MEMORYTYPE_HOST;
+      return cudaSuccess;
+    case cudaMemcpyHostToDevice:
+      *to = CU_MEMORYTYPE_DEVICE, *from = CU_MEMORYTYPE_HOST;
+      return cudaSuccess;
+    case cudaMemcpyDeviceToHost:
+      *to = CU_MEMORYTYPE_HOST, *from = CU_MEMORYTYPE_DEVICE;
+      return cudaSuccess;
+    case cudaMemcpyDeviceToDevice:
+      *to = CU_MEMORYTYPE_DEVICE, *from = CU_MEMORYTYPE_DEVICE;
+      return cudaSuccess;
+    case cudaMemcpyDefault:
+      *to = CU_MEMORYTYPE_UNIFIED, *from = CU_MEMORYTYPE_UNIFIED;
+      return cudaSuccess;
+    default:
+      return cudaErrorInvalidMemcpyDirection;
   }
 }
 
@@ -110,7 +122,8 @@ cudaError_t boxCopy(const cudaMemcpy3DParms& parameters, CUDA_MEMCPY3D* copy) {
   CUmemorytype from{};
   if (cudaError_t error = directions(parameters.kind, &to, &from); error != cudaSuccess) return error;
   return assemble(sideOf(parameters.dstArray, parameters.dstPos, parameters.dstPtr, to),
-                  sideOf(parameters.srcArray, parameters.srcPos, parameters.srcPtr, from), parameters.extent, copy);
+                  sideOf(parameters.srcArray, parameters.srcPos, parameters.srcPtr, from), parameters.extent,
+                  copy);
 }
 
 cudaError_t boxCopy(const cudaMemcpy3DPeerParms& parameters, CUDA_MEMCPY3D_PEER* copy) {
@@ -147,10 +160,12 @@ cudaError_t boxCopy(const cudaMemcpy3DBatchOp& operation, CUDA_MEMCPY3D* copy) {
     }
   }
   if (cudaError_t error = elementBytesOf(array, &bytes); error != cudaSuccess) return error;
-  return assemble(sideOf(operation.dst, operation.extent, bytes), sideOf(operation.src, operation.extent, bytes),
-                  operation.extent, copy);
+  return assemble(sideOf(operation.dst, operation.extent, bytes),
+                  sideOf(operation.src, operation.extent, bytes), operation.extent, copy);
 }
 
-bool isEmpty(const CUDA_MEMCPY3D& copy) { return copy.WidthInBytes == 0 || copy.Height == 0 || copy.Depth == 0; }
+bool isEmpty(const CUDA_MEMCPY3D& copy) {
+  return copy.WidthInBytes == 0 || copy.Height == 0 || copy.Depth == 0;
+}
 
 }  // namespace vgpu::cudart

@@ -1,4 +1,5 @@
-// Copies of two and three dimensions, all made as one CUDA_MEMCPY3D. A side is linear memory or an array. Any thread.
+// Copies of two and three dimensions, all made as one CUDA_MEMCPY3D. A side is linear memory or an array. Any
+// thread.
 #pragma once
 
 #include "shim/cudart/abi.h"
@@ -27,7 +28,8 @@ struct Side {
   }
 };
 
-// The memory that a direction says lies on each side; cudaErrorInvalidMemcpyDirection for an unknown direction.
+// The memory that a direction says lies on each side; cudaErrorInvalidMemcpyDirection for an unknown
+// direction.
 cudaError_t directions(cudaMemcpyKind kind, CUmemorytype* to, CUmemorytype* from);
 
 // Bytes of an array's element, 1 for no array.

@@ -30,13 +30,14 @@ cudaError_t linear(void* to, size_t toPitch, const void* from, size_t fromPitch,
     CUmemorytype fromType{};
     if (cudaError_t error = directions(kind, &toType, &fromType); error != cudaSuccess) return error;
     if (width > toPitch || width > fromPitch) return cudaErrorInvalidPitchValue;
-    return run(boxCopy(Side::linear(toType, to, toPitch), Side::linear(fromType, from, fromPitch), width, height, 1),
-               when);
+    return run(
+        boxCopy(Side::linear(toType, to, toPitch), Side::linear(fromType, from, fromPitch), width, height, 1),
+        when);
   });
 }
 
-cudaError_t toArray(cudaArray_t to, size_t x, size_t y, const void* from, size_t pitch, size_t width, size_t height,
-                    cudaMemcpyKind kind, When when) {
+cudaError_t toArray(cudaArray_t to, size_t x, size_t y, const void* from, size_t pitch, size_t width,
+                    size_t height, cudaMemcpyKind kind, When when) {
   return onContext([&] {
     CUmemorytype toType{};
     CUmemorytype fromType{};
@@ -46,8 +47,8 @@ cudaError_t toArray(cudaArray_t to, size_t x, size_t y, const void* from, size_t
   });
 }
 
-cudaError_t fromArray(void* to, size_t pitch, cudaArray_const_t from, size_t x, size_t y, size_t width, size_t height,
-                      cudaMemcpyKind kind, When when) {
+cudaError_t fromArray(void* to, size_t pitch, cudaArray_const_t from, size_t x, size_t y, size_t width,
+                      size_t height, cudaMemcpyKind kind, When when) {
   return onContext([&] {
     CUmemorytype toType{};
     CUmemorytype fromType{};
@@ -92,8 +93,8 @@ cudaError_t byRuns(cudaArray_const_t array, size_t x, size_t y, size_t count, au
   return cudaSuccess;
 }
 
-cudaError_t bytesToArray(cudaArray_t to, size_t x, size_t y, const void* from, size_t count, cudaMemcpyKind kind,
-                         When when) {
+cudaError_t bytesToArray(cudaArray_t to, size_t x, size_t y, const void* from, size_t count,
+                         cudaMemcpyKind kind, When when) {
   return onContext([&] {
     return byRuns(to, x, y, count, [&](const Run& part, size_t done) {
       const auto* start = static_cast<const std::byte*>(from) + done;
@@ -102,8 +103,8 @@ cudaError_t bytesToArray(cudaArray_t to, size_t x, size_t y, const void* from, s
   });
 }
 
-cudaError_t bytesFromArray(void* to, cudaArray_const_t from, size_t x, size_t y, size_t count, cudaMemcpyKind kind,
-                           When when) {
+cudaError_t bytesFromArray(void* to, cudaArray_const_t from, size_t x, size_t y, size_t count,
+                           cudaMemcpyKind kind, When when) {
   return onContext([&] {
     return byRuns(from, x, y, count, [&](const Run& part, size_t done) {
       auto* start = static_cast<std::byte*>(to) + done;
@@ -132,10 +133,11 @@ cudaError_t peerBox(const cudaMemcpy3DPeerParms* parameters, When when) {
   });
 }
 
-cudaError_t arrayToArray(cudaArray_t to, size_t toX, size_t toY, cudaArray_const_t from, size_t fromX, size_t fromY,
-                         size_t width, size_t height) {
-  return onContext(
-      [&] { return run(boxCopy(Side::of(to, toX, toY), Side::of(from, fromX, fromY), width, height, 1), now()); });
+cudaError_t arrayToArray(cudaArray_t to, size_t toX, size_t toY, cudaArray_const_t from, size_t fromX,
+                         size_t fromY, size_t width, size_t height) {
+  return onContext([&] {
+    return run(boxCopy(Side::of(to, toX, toY), Side::of(from, fromX, fromY), width, height, 1), now());
+  });
 }
 
 }  // namespace
@@ -145,8 +147,8 @@ using namespace vgpu::cudart;  // NOLINT: this file is the C interface of that n
 
 extern "C" {
 
-cudaError_t cudaMemcpy2D(void* to, size_t toPitch, const void* from, size_t fromPitch, size_t width, size_t height,
-                         cudaMemcpyKind kind) {
+cudaError_t cudaMemcpy2D(void* to, size_t toPitch, const void* from, size_t fromPitch, size_t width,
+                         size_t height, cudaMemcpyKind kind) {
   return linear(to, toPitch, from, fromPitch, width, height, kind, now());
 }
 
@@ -155,28 +157,30 @@ cudaError_t cudaMemcpy2DAsync(void* to, size_t toPitch, const void* from, size_t
   return linear(to, toPitch, from, fromPitch, width, height, kind, inOrder(stream));
 }
 
-cudaError_t cudaMemcpy2DToArray(cudaArray_t to, size_t x, size_t y, const void* from, size_t pitch, size_t width,
-                                size_t height, cudaMemcpyKind kind) {
+cudaError_t cudaMemcpy2DToArray(cudaArray_t to, size_t x, size_t y, const void* from, size_t pitch,
+                                size_t width, size_t height, cudaMemcpyKind kind) {
   return toArray(to, x, y, from, pitch, width, height, kind, now());
 }
 
-cudaError_t cudaMemcpy2DToArrayAsync(cudaArray_t to, size_t x, size_t y, const void* from, size_t pitch, size_t width,
-                                     size_t height, cudaMemcpyKind kind, cudaStream_t stream) {
+cudaError_t cudaMemcpy2DToArrayAsync(cudaArray_t to, size_t x, size_t y, const void* from, size_t pitch,
+                                     size_t width, size_t height, cudaMemcpyKind kind, cudaStream_t stream) {
   return toArray(to, x, y, from, pitch, width, height, kind, inOrder(stream));
 }
 
-cudaError_t cudaMemcpy2DFromArray(void* to, size_t pitch, cudaArray_const_t from, size_t x, size_t y, size_t width,
-                                  size_t height, cudaMemcpyKind kind) {
+cudaError_t cudaMemcpy2DFromArray(void* to, size_t pitch, cudaArray_const_t from, size_t x, size_t y,
+                                  size_t width, size_t height, cudaMemcpyKind kind) {
   return fromArray(to, pitch, from, x, y, width, height, kind, now());
 }
 
 cudaError_t cudaMemcpy2DFromArrayAsync(void* to, size_t pitch, cudaArray_const_t from, size_t x, size_t y,
-                                       size_t width, size_t height, cudaMemcpyKind kind, cudaStream_t stream) {
+                                       size_t width, size_t height, cudaMemcpyKind kind,
+                                       cudaStream_t stream) {
   return fromArray(to, pitch, from, x, y, width, height, kind, inOrder(stream));
 }
 
-cudaError_t cudaMemcpy2DArrayToArray(cudaArray_t to, size_t toX, size_t toY, cudaArray_const_t from, size_t fromX,
-                                     size_t fromY, size_t width, size_t height, cudaMemcpyKind) {
+cudaError_t cudaMemcpy2DArrayToArray(cudaArray_t to, size_t toX, size_t toY, cudaArray_const_t from,
+                                     size_t fromX, size_t fromY, size_t width, size_t height,
+                                     cudaMemcpyKind) {
   return arrayToArray(to, toX, toY, from, fromX, fromY, width, height);
 }
 
@@ -201,8 +205,8 @@ cudaError_t cudaMemcpyFromArrayAsync(void* to, cudaArray_const_t from, size_t x,
 }
 
 // Rows of equal length only: a run that ends in the middle of a row of one array need not do so in the other.
-cudaError_t cudaMemcpyArrayToArray(cudaArray_t to, size_t toX, size_t toY, cudaArray_const_t from, size_t fromX,
-                                   size_t fromY, size_t count, cudaMemcpyKind) {
+cudaError_t cudaMemcpyArrayToArray(cudaArray_t to, size_t toX, size_t toY, cudaArray_const_t from,
+                                   size_t fromX, size_t fromY, size_t count, cudaMemcpyKind) {
   return onContext([&] {
     size_t toRow = 0;
     if (cudaError_t error = rowBytesOf(to, &toRow); error != cudaSuccess) return error;

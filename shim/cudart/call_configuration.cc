@@ -8,7 +8,8 @@ using vgpu::cudart::CallConfiguration;
 using vgpu::cudart::kMaxNestedLaunches;
 
 // Answers nonzero for a configuration that cannot be kept; the compiler's code then skips the launch.
-VGPU_EXPORT unsigned __cudaPushCallConfiguration(dim3 grid, dim3 block, size_t sharedBytes, CUstream_st* stream) {
+VGPU_EXPORT unsigned __cudaPushCallConfiguration(dim3 grid, dim3 block, size_t sharedBytes,
+                                                 CUstream_st* stream) {
   auto& launches = vgpu::cudart::thread.launches;
   if (launches.count == kMaxNestedLaunches) return 1;
   CallConfiguration configuration{grid, block, sharedBytes, stream};
@@ -17,7 +18,8 @@ VGPU_EXPORT unsigned __cudaPushCallConfiguration(dim3 grid, dim3 block, size_t s
   return 0;
 }
 
-VGPU_EXPORT cudaError_t __cudaPopCallConfiguration(dim3* grid, dim3* block, size_t* sharedBytes, void* stream) {
+VGPU_EXPORT cudaError_t __cudaPopCallConfiguration(dim3* grid, dim3* block, size_t* sharedBytes,
+                                                   void* stream) {
   auto& launches = vgpu::cudart::thread.launches;
   if (launches.count == 0) return vgpu::cudart::record(cudaErrorMissingConfiguration);
   --launches.count;

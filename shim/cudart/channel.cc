@@ -22,7 +22,8 @@ constexpr std::array kPlain = {
     PlainFormat{CU_AD_FORMAT_FLOAT, 32, cudaChannelFormatKindFloat},
 };
 
-// Formats that the runtime names as a whole: bits of a channel and the count of channels follow from the kind.
+// Formats that the runtime names as a whole: bits of a channel and the count of channels follow from the
+// kind.
 struct NamedFormat {
   CUarray_format format;
   unsigned channels;

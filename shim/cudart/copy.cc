@@ -1,5 +1,5 @@
-// Linear copies. Compiled twice: the null stream is the legacy default stream here, the thread's own in the _ptds and
-// _ptsz copy.
+// Linear copies. Compiled twice: the null stream is the legacy default stream here, the thread's own in the
+// _ptds and _ptsz copy.
 #include "shim/cudart/default_stream.h"
 #include "shim/cudart/registry.h"
 
@@ -10,11 +10,14 @@ CUdeviceptr deviceAddress(const void* pointer) { return reinterpret_cast<CUdevic
 
 CUresult enqueueCopy(void* to, const void* from, size_t count, cudaMemcpyKind kind, CUstream stream) {
   switch (kind) {
-    case cudaMemcpyHostToDevice: return driver::cuMemcpyHtoDAsync_v2(deviceAddress(to), from, count, stream);
-    case cudaMemcpyDeviceToHost: return driver::cuMemcpyDtoHAsync_v2(to, deviceAddress(from), count, stream);
+    case cudaMemcpyHostToDevice:
+      return driver::cuMemcpyHtoDAsync_v2(deviceAddress(to), from, count, stream);
+    case cudaMemcpyDeviceToHost:
+      return driver::cuMemcpyDtoHAsync_v2(to, deviceAddress(from), count, stream);
     case cudaMemcpyDeviceToDevice:
       return driver::cuMemcpyDtoDAsync_v2(deviceAddress(to), deviceAddress(from), count, stream);
-    default: return driver::cuMemcpyAsync(deviceAddress(to), deviceAddress(from), count, stream);
+    default:
+      return driver::cuMemcpyAsync(deviceAddress(to), deviceAddress(from), count, stream);
   }
 }
 
@@ -24,10 +27,14 @@ CUresult copyNow(void* to, const void* from, size_t count, cudaMemcpyKind kind) 
     return kind == cudaMemcpyDeviceToDevice ? enqueued : waitDefault(enqueued);
   }
   switch (kind) {
-    case cudaMemcpyHostToDevice: return driver::cuMemcpyHtoD_v2(deviceAddress(to), from, count);
-    case cudaMemcpyDeviceToHost: return driver::cuMemcpyDtoH_v2(to, deviceAddress(from), count);
-    case cudaMemcpyDeviceToDevice: return driver::cuMemcpyDtoD_v2(deviceAddress(to), deviceAddress(from), count);
-    default: return driver::cuMemcpy(deviceAddress(to), deviceAddress(from), count);
+    case cudaMemcpyHostToDevice:
+      return driver::cuMemcpyHtoD_v2(deviceAddress(to), from, count);
+    case cudaMemcpyDeviceToHost:
+      return driver::cuMemcpyDtoH_v2(to, deviceAddress(from), count);
+    case cudaMemcpyDeviceToDevice:
+      return driver::cuMemcpyDtoD_v2(deviceAddress(to), deviceAddress(from), count);
+    default:
+      return driver::cuMemcpy(deviceAddress(to), deviceAddress(from), count);
   }
 }
 
@@ -59,7 +66,8 @@ cudaError_t symbolRange(const void* symbol, size_t offset, size_t count, void** 
 
 cudaError_t toSymbol(const void* symbol, size_t offset, size_t count, cudaMemcpyKind kind, auto copyTo) {
   return onContext([&] {
-    bool allowed = kind == cudaMemcpyHostToDevice || kind == cudaMemcpyDeviceToDevice || kind == cudaMemcpyDefault;
+    bool allowed =
+        kind == cudaMemcpyHostToDevice || kind == cudaMemcpyDeviceToDevice || kind == cudaMemcpyDefault;
     if (!allowed) return cudaErrorInvalidMemcpyDirection;
     void* address = nullptr;
     cudaError_t error = symbolRange(symbol, offset, count, &address);
@@ -69,7 +77,8 @@ cudaError_t toSymbol(const void* symbol, size_t offset, size_t count, cudaMemcpy
 
 cudaError_t fromSymbol(const void* symbol, size_t offset, size_t count, cudaMemcpyKind kind, auto copyFrom) {
   return onContext([&] {
-    bool allowed = kind == cudaMemcpyDeviceToHost || kind == cudaMemcpyDeviceToDevice || kind == cudaMemcpyDefault;
+    bool allowed =
+        kind == cudaMemcpyDeviceToHost || kind == cudaMemcpyDeviceToDevice || kind == cudaMemcpyDefault;
     if (!allowed) return cudaErrorInvalidMemcpyDirection;
     void* address = nullptr;
     cudaError_t error = symbolRange(symbol, offset, count, &address);
@@ -88,7 +97,8 @@ cudaError_t cudaMemcpy(void* to, const void* from, size_t count, cudaMemcpyKind 
   return copy(to, from, count, kind);
 }
 
-cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t count, cudaMemcpyKind kind, cudaStream_t stream) {
+cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t count, cudaMemcpyKind kind,
+                            cudaStream_t stream) {
   return copyAsync(to, from, count, kind, stream);
 }
 
@@ -97,7 +107,8 @@ cudaError_t cudaMemcpyToSymbol(const void* symbol, const void* from, size_t coun
   return toSymbol(symbol, offset, count, kind, [&](void* to) { return copyNow(to, from, count, kind); });
 }
 
-cudaError_t cudaMemcpyFromSymbol(void* to, const void* symbol, size_t count, size_t offset, cudaMemcpyKind kind) {
+cudaError_t cudaMemcpyFromSymbol(void* to, const void* symbol, size_t count, size_t offset,
+                                 cudaMemcpyKind kind) {
   return fromSymbol(symbol, offset, count, kind, [&](void* from) { return copyNow(to, from, count, kind); });
 }
 
@@ -107,8 +118,8 @@ cudaError_t cudaMemcpyToSymbolAsync(const void* symbol, const void* from, size_t
                   [&](void* to) { return enqueueCopy(to, from, count, kind, streamOf(stream)); });
 }
 
-cudaError_t cudaMemcpyFromSymbolAsync(void* to, const void* symbol, size_t count, size_t offset, cudaMemcpyKind kind,
-                                      cudaStream_t stream) {
+cudaError_t cudaMemcpyFromSymbolAsync(void* to, const void* symbol, size_t count, size_t offset,
+                                      cudaMemcpyKind kind, cudaStream_t stream) {
   return fromSymbol(symbol, offset, count, kind,
                     [&](void* from) { return enqueueCopy(to, from, count, kind, streamOf(stream)); });
 }

@@ -1,5 +1,5 @@
-// For files that are compiled twice: which stream the null handle names in this copy. Everything here has internal
-// linkage, because the two copies differ. Any thread.
+// For files that are compiled twice: which stream the null handle names in this copy. Everything here has
+// internal linkage, because the two copies differ. Any thread.
 #pragma once
 
 #include "shim/cudart/driver.h"

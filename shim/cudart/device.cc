@@ -149,7 +149,8 @@ cudaError_t cudaDeviceSetCacheConfig(cudaFuncCache config) {
 }
 
 cudaError_t cudaDeviceGetSharedMemConfig(cudaSharedMemConfig* config) {
-  return onContext([&] { return driver::cuCtxGetSharedMemConfig(reinterpret_cast<CUsharedconfig*>(config)); });
+  return onContext(
+      [&] { return driver::cuCtxGetSharedMemConfig(reinterpret_cast<CUsharedconfig*>(config)); });
 }
 
 cudaError_t cudaDeviceSetSharedMemConfig(cudaSharedMemConfig config) {
@@ -169,7 +170,8 @@ cudaError_t cudaDeviceGetByPCIBusId(int* device, const char* id) {
 }
 
 cudaError_t cudaDeviceGetPCIBusId(char* id, int length, int device) {
-  return onDeviceHandle(device, [&](CUdevice handle) { return driver::cuDeviceGetPCIBusId(id, length, handle); });
+  return onDeviceHandle(device,
+                        [&](CUdevice handle) { return driver::cuDeviceGetPCIBusId(id, length, handle); });
 }
 
 cudaError_t cudaDeviceFlushGPUDirectRDMAWrites(cudaFlushGPUDirectRDMAWritesTarget target,

@@ -1,6 +1,6 @@
-// The driver's entry points, taken by dlopen of libcuda.so.1 when the first call needs the driver; a program that
-// makes no call loads nothing. Any thread, after driver::load() has succeeded. The entries are written once and live
-// as long as the process: calls come even after static destructors have run.
+// The driver's entry points, taken by dlopen of libcuda.so.1 when the first call needs the driver; a program
+// that makes no call loads nothing. Any thread, after driver::load() has succeeded. The entries are written
+// once and live as long as the process: calls come even after static destructors have run.
 #pragma once
 
 #include "shim/cudart/abi.h"
@@ -34,8 +34,8 @@ class Entry<CUresult(Arguments...)> {
 #define DRIVER(symbol) extern Entry<decltype(::symbol)> symbol;
 #include "shim/cudart/driver_calls.inc"
 
-// Opens libcuda.so.1 and binds all entries; cudaErrorInsufficientDriver where there is none. Called once, under the
-// lock of the process state.
+// Opens libcuda.so.1 and binds all entries; cudaErrorInsufficientDriver where there is none. Called once,
+// under the lock of the process state.
 cudaError_t load();
 
 }  // namespace vgpu::cudart::driver

@@ -1,6 +1,7 @@
 // Versions, and the driver's functions by name.
-#include "shim/cudart/driver.h"
 #include "shim/cudart/entry_point.h"
+
+#include "shim/cudart/driver.h"
 #include "shim/cudart/state.h"
 
 namespace vgpu::cudart {

@@ -1,5 +1,5 @@
-// The driver's functions by name: the _ptsz variants hand out the driver's per-thread ones. Compiled twice, as
-// copy.cc is.
+// The driver's functions by name: the _ptsz variants hand out the driver's per-thread ones. Compiled twice,
+// as copy.cc is.
 #include "shim/cudart/default_stream.h"
 #include "shim/cudart/entry_point.h"
 
@@ -21,7 +21,8 @@ cudaError_t cudaGetDriverEntryPoint(const char* symbol, void** function, unsigne
 }
 
 cudaError_t cudaGetDriverEntryPointByVersion(const char* symbol, void** function, unsigned int version,
-                                             unsigned long long flags, cudaDriverEntryPointQueryResult* status) {
+                                             unsigned long long flags,
+                                             cudaDriverEntryPointQueryResult* status) {
   return driverEntryPoint(symbol, function, static_cast<int>(version), chosen(flags), status);
 }
 

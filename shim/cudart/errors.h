@@ -1,7 +1,7 @@
-// CUDA's errors: from the driver's numbers to the runtime's, and the last error that each thread keeps. Any thread.
-// Rules (CUDA Runtime API, "Error Handling"): a failing call leaves its error with the thread that made it;
-// cudaGetLastError takes it away, cudaPeekAtLastError does not; cudaErrorNotReady is no error and is not kept; an
-// error that corrupts the context stays until the device is reset.
+// CUDA's errors: from the driver's numbers to the runtime's, and the last error that each thread keeps. Any
+// thread. Rules (CUDA Runtime API, "Error Handling"): a failing call leaves its error with the thread that
+// made it; cudaGetLastError takes it away, cudaPeekAtLastError does not; cudaErrorNotReady is no error and is
+// not kept; an error that corrupts the context stays until the device is reset.
 #pragma once
 
 #include "shim/cudart/abi.h"

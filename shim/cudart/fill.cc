@@ -6,7 +6,8 @@ namespace {
 
 CUdeviceptr address(const void* pointer) { return reinterpret_cast<CUdeviceptr>(pointer); }
 
-// A fill of the synchronous kind does not wait for device memory, but it does for pinned memory: left to the driver.
+// A fill of the synchronous kind does not wait for device memory, but it does for pinned memory: left to the
+// driver.
 cudaError_t fill(void* to, int value, size_t count) {
   return onContext([&] {
     auto byte = static_cast<unsigned char>(value);
@@ -23,7 +24,8 @@ cudaError_t fillAsync(void* to, int value, size_t count, cudaStream_t stream) {
   });
 }
 
-CUresult fillRows(void* to, size_t pitch, int value, size_t width, size_t height, bool now, cudaStream_t stream) {
+CUresult fillRows(void* to, size_t pitch, int value, size_t width, size_t height, bool now,
+                  cudaStream_t stream) {
   auto byte = static_cast<unsigned char>(value);
   if (width == 0 || height == 0) return CUDA_SUCCESS;
   if (now && !kPerThread) return driver::cuMemsetD2D8_v2(address(to), pitch, byte, width, height);
@@ -31,7 +33,8 @@ CUresult fillRows(void* to, size_t pitch, int value, size_t width, size_t height
   return now ? waitDefault(enqueued) : enqueued;
 }
 
-cudaError_t fill2D(void* to, size_t pitch, int value, size_t width, size_t height, bool now, cudaStream_t stream) {
+cudaError_t fill2D(void* to, size_t pitch, int value, size_t width, size_t height, bool now,
+                   cudaStream_t stream) {
   return onContext([&] { return fillRows(to, pitch, value, width, height, now, stream); });
 }
 
@@ -67,7 +70,8 @@ cudaError_t cudaMemset2D(void* to, size_t pitch, int value, size_t width, size_t
   return fill2D(to, pitch, value, width, height, true, nullptr);
 }
 
-cudaError_t cudaMemset2DAsync(void* to, size_t pitch, int value, size_t width, size_t height, cudaStream_t stream) {
+cudaError_t cudaMemset2DAsync(void* to, size_t pitch, int value, size_t width, size_t height,
+                              cudaStream_t stream) {
   return fill2D(to, pitch, value, width, height, false, stream);
 }
 

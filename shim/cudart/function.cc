@@ -44,8 +44,10 @@ CUresult describe(CUfunction function, cudaFuncAttributes* attributes) {
   attributes->ptxVersion = attribute(function, CU_FUNC_ATTRIBUTE_PTX_VERSION);
   attributes->binaryVersion = attribute(function, CU_FUNC_ATTRIBUTE_BINARY_VERSION);
   attributes->cacheModeCA = attribute(function, CU_FUNC_ATTRIBUTE_CACHE_MODE_CA);
-  attributes->maxDynamicSharedSizeBytes = attribute(function, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES);
-  attributes->preferredShmemCarveout = attribute(function, CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT);
+  attributes->maxDynamicSharedSizeBytes =
+      attribute(function, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES);
+  attributes->preferredShmemCarveout =
+      attribute(function, CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT);
   attributes->clusterDimMustBeSet = attribute(function, CU_FUNC_ATTRIBUTE_CLUSTER_SIZE_MUST_BE_SET);
   attributes->requiredClusterWidth = attribute(function, CU_FUNC_ATTRIBUTE_REQUIRED_CLUSTER_WIDTH);
   attributes->requiredClusterHeight = attribute(function, CU_FUNC_ATTRIBUTE_REQUIRED_CLUSTER_HEIGHT);
@@ -57,9 +59,11 @@ CUresult describe(CUfunction function, cudaFuncAttributes* attributes) {
   return CUDA_SUCCESS;
 }
 
-cudaError_t activeBlocks(int* blocks, const void* function, int blockSize, size_t sharedBytes, unsigned flags) {
+cudaError_t activeBlocks(int* blocks, const void* function, int blockSize, size_t sharedBytes,
+                         unsigned flags) {
   return onFunction(function, [&](CUfunction handle) {
-    return driver::cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(blocks, handle, blockSize, sharedBytes, flags);
+    return driver::cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(blocks, handle, blockSize,
+                                                                        sharedBytes, flags);
   });
 }
 
@@ -102,16 +106,17 @@ cudaError_t cudaFuncGetParamInfo(const void* function, size_t index, size_t* off
 }
 
 cudaError_t cudaGetFuncBySymbol(cudaFunction_t* function, const void* symbol) {
-  return onContext([&] {
-    return function == nullptr ? cudaErrorInvalidValue : registry.function(symbol, function);
-  });
+  return onContext(
+      [&] { return function == nullptr ? cudaErrorInvalidValue : registry.function(symbol, function); });
 }
 
 cudaError_t cudaGetKernel(cudaKernel_t* kernel, const void* function) {
-  return onContext([&] { return kernel == nullptr ? cudaErrorInvalidValue : registry.kernel(function, kernel); });
+  return onContext(
+      [&] { return kernel == nullptr ? cudaErrorInvalidValue : registry.kernel(function, kernel); });
 }
 
-cudaError_t cudaKernelSetAttributeForDevice(cudaKernel_t kernel, cudaFuncAttribute attribute, int value, int device) {
+cudaError_t cudaKernelSetAttributeForDevice(cudaKernel_t kernel, cudaFuncAttribute attribute, int value,
+                                            int device) {
   return onContext([&] {
     CUdevice handle = 0;
     cudaError_t error = deviceHandle(device, &handle);
@@ -126,8 +131,9 @@ cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, const voi
   return activeBlocks(blocks, function, blockSize, sharedBytes, cudaOccupancyDefault);
 }
 
-cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(int* blocks, const void* function, int blockSize,
-                                                                   size_t sharedBytes, unsigned int flags) {
+cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(int* blocks, const void* function,
+                                                                   int blockSize, size_t sharedBytes,
+                                                                   unsigned int flags) {
   return activeBlocks(blocks, function, blockSize, sharedBytes, flags);
 }
 

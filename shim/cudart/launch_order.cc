@@ -1,5 +1,5 @@
-// Launches. Compiled twice, as copy.cc is. The driver lays out parameters and checks limits; a kernel is passed as
-// its context-independent handle, which the driver takes in place of a function.
+// Launches. Compiled twice, as copy.cc is. The driver lays out parameters and checks limits; a kernel is
+// passed as its context-independent handle, which the driver takes in place of a function.
 #include <cstddef>
 #include <limits>
 
@@ -20,19 +20,20 @@ bool tooMuchShared(size_t bytes) { return bytes > std::numeric_limits<unsigned>:
 cudaError_t launchKernel(CUkernel kernel, dim3 grid, dim3 block, void** arguments, size_t sharedBytes,
                          cudaStream_t stream) {
   if (tooMuchShared(sharedBytes)) return cudaErrorInvalidValue;
-  CUresult result = driver::cuLaunchKernel(asFunction(kernel), grid.x, grid.y, grid.z, block.x, block.y, block.z,
-                                           static_cast<unsigned>(sharedBytes), streamOf(stream), arguments, nullptr);
+  CUresult result =
+      driver::cuLaunchKernel(asFunction(kernel), grid.x, grid.y, grid.z, block.x, block.y, block.z,
+                             static_cast<unsigned>(sharedBytes), streamOf(stream), arguments, nullptr);
   return result == CUDA_SUCCESS ? cudaSuccess : launchError(result, grid, block);
 }
 
-cudaError_t launchCooperative(const void* function, dim3 grid, dim3 block, void** arguments, size_t sharedBytes,
-                              cudaStream_t stream) {
+cudaError_t launchCooperative(const void* function, dim3 grid, dim3 block, void** arguments,
+                              size_t sharedBytes, cudaStream_t stream) {
   CUkernel kernel = nullptr;
   if (cudaError_t error = registry.kernel(function, &kernel); error != cudaSuccess) return error;
   if (tooMuchShared(sharedBytes)) return cudaErrorInvalidValue;
-  CUresult result = driver::cuLaunchCooperativeKernel(asFunction(kernel), grid.x, grid.y, grid.z, block.x, block.y,
-                                                      block.z, static_cast<unsigned>(sharedBytes), streamOf(stream),
-                                                      arguments);
+  CUresult result =
+      driver::cuLaunchCooperativeKernel(asFunction(kernel), grid.x, grid.y, grid.z, block.x, block.y, block.z,
+                                        static_cast<unsigned>(sharedBytes), streamOf(stream), arguments);
   return result == CUDA_SUCCESS ? cudaSuccess : launchError(result, grid, block);
 }
 
@@ -42,8 +43,10 @@ cudaError_t launchConfigured(const cudaLaunchConfig_t* config, const void* funct
   if (cudaError_t error = registry.kernel(function, &kernel); error != cudaSuccess) return error;
   if (tooMuchShared(config->dynamicSmemBytes)) return cudaErrorInvalidValue;
   CUlaunchConfig launch{};
-  launch.gridDimX = config->gridDim.x, launch.gridDimY = config->gridDim.y, launch.gridDimZ = config->gridDim.z;
-  launch.blockDimX = config->blockDim.x, launch.blockDimY = config->blockDim.y, launch.blockDimZ = config->blockDim.z;
+  launch.gridDimX = config->gridDim.x, launch.gridDimY = config->gridDim.y,
+  launch.gridDimZ = config->gridDim.z;
+  launch.blockDimX = config->blockDim.x, launch.blockDimY = config->blockDim.y,
+  launch.blockDimZ = config->blockDim.z;
   launch.sharedMemBytes = static_cast<unsigned>(config->dynamicSmemBytes);
   launch.hStream = streamOf(config->stream);
   launch.attrs = reinterpret_cast<CUlaunchAttribute*>(config->attrs);
@@ -59,8 +62,8 @@ using namespace vgpu::cudart;  // NOLINT: this file is the C interface of that n
 
 extern "C" {
 
-cudaError_t cudaLaunchKernel(const void* function, dim3 grid, dim3 block, void** arguments, size_t sharedBytes,
-                             cudaStream_t stream) {
+cudaError_t cudaLaunchKernel(const void* function, dim3 grid, dim3 block, void** arguments,
+                             size_t sharedBytes, cudaStream_t stream) {
   return onContext([&] {
     CUkernel kernel = nullptr;
     cudaError_t error = registry.kernel(function, &kernel);
@@ -88,6 +91,7 @@ cudaError_t cudaLaunchKernelExC(const cudaLaunchConfig_t* config, const void* fu
 VGPU_EXPORT cudaError_t VGPU_LAUNCH_KERNEL(cudaKernel_t kernel, dim3 grid, dim3 block, void** arguments,
                                            size_t sharedBytes, cudaStream_t stream) {
   return onContext([&] {
-    return kernel == nullptr ? kernelError() : launchKernel(kernel, grid, block, arguments, sharedBytes, stream);
+    return kernel == nullptr ? kernelError()
+                             : launchKernel(kernel, grid, block, arguments, sharedBytes, stream);
   });
 }

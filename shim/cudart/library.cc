@@ -1,5 +1,5 @@
-// Libraries that a program loads itself. A cudaLibrary_t is the driver's; its kernels may be named wherever the
-// runtime takes a function.
+// Libraries that a program loads itself. A cudaLibrary_t is the driver's; its kernels may be named wherever
+// the runtime takes a function.
 #include "shim/cudart/driver.h"
 #include "shim/cudart/registry.h"
 #include "shim/cudart/state.h"
@@ -12,7 +12,8 @@ namespace {
 CUjit_option* jit(cudaJitOption* options) { return reinterpret_cast<CUjit_option*>(options); }
 CUlibraryOption* form(cudaLibraryOption* options) { return reinterpret_cast<CUlibraryOption*>(options); }
 
-// Natively a library's missing symbol is the runtime's cudaErrorSymbolNotFound, which has the driver's number.
+// Natively a library's missing symbol is the runtime's cudaErrorSymbolNotFound, which has the driver's
+// number.
 cudaError_t address(void** pointer, size_t* bytes, cudaLibrary_t library, const char* name, auto get) {
   return onContext([&] {
     CUdeviceptr found = 0;
@@ -26,21 +27,21 @@ cudaError_t address(void** pointer, size_t* bytes, cudaLibrary_t library, const 
 
 extern "C" {
 
-cudaError_t cudaLibraryLoadData(cudaLibrary_t* library, const void* code, cudaJitOption* jitOptions, void** jitValues,
-                                unsigned int jitCount, cudaLibraryOption* options, void** values,
-                                unsigned int count) {
+cudaError_t cudaLibraryLoadData(cudaLibrary_t* library, const void* code, cudaJitOption* jitOptions,
+                                void** jitValues, unsigned int jitCount, cudaLibraryOption* options,
+                                void** values, unsigned int count) {
   return onContext([&] {
-    return driver::cuLibraryLoadData(library, code, jit(jitOptions), jitValues, jitCount, form(options), values,
-                                     count);
+    return driver::cuLibraryLoadData(library, code, jit(jitOptions), jitValues, jitCount, form(options),
+                                     values, count);
   });
 }
 
 cudaError_t cudaLibraryLoadFromFile(cudaLibrary_t* library, const char* fileName, cudaJitOption* jitOptions,
-                                    void** jitValues, unsigned int jitCount, cudaLibraryOption* options, void** values,
-                                    unsigned int count) {
+                                    void** jitValues, unsigned int jitCount, cudaLibraryOption* options,
+                                    void** values, unsigned int count) {
   return onContext([&] {
-    return driver::cuLibraryLoadFromFile(library, fileName, jit(jitOptions), jitValues, jitCount, form(options),
-                                         values, count);
+    return driver::cuLibraryLoadFromFile(library, fileName, jit(jitOptions), jitValues, jitCount,
+                                         form(options), values, count);
   });
 }
 
@@ -65,7 +66,8 @@ cudaError_t cudaLibraryEnumerateKernels(cudaKernel_t* kernels, unsigned int coun
     unsigned present = 0;
     CUresult result = driver::cuLibraryGetKernelCount(&present, library);
     if (result == CUDA_SUCCESS) result = driver::cuLibraryEnumerateKernels(kernels, count, library);
-    for (unsigned i = 0; result == CUDA_SUCCESS && i < count && i < present; ++i) registry.addHandle(kernels[i]);
+    for (unsigned i = 0; result == CUDA_SUCCESS && i < count && i < present; ++i)
+      registry.addHandle(kernels[i]);
     return result;
   });
 }

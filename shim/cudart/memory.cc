@@ -41,10 +41,13 @@ cudaError_t allocatePitched(void** pointer, size_t* pitch, size_t width, size_t 
 cudaMemoryType typeOf(unsigned memoryType, bool managed) {
   if (managed) return cudaMemoryTypeManaged;
   switch (memoryType) {
-    case CU_MEMORYTYPE_HOST: return cudaMemoryTypeHost;
+    case CU_MEMORYTYPE_HOST:
+      return cudaMemoryTypeHost;
     case CU_MEMORYTYPE_DEVICE:
-    case CU_MEMORYTYPE_ARRAY: return cudaMemoryTypeDevice;
-    default: return cudaMemoryTypeUnregistered;
+    case CU_MEMORYTYPE_ARRAY:
+      return cudaMemoryTypeDevice;
+    default:
+      return cudaMemoryTypeUnregistered;
   }
 }
 
@@ -158,7 +161,8 @@ cudaError_t cudaMemRangeGetAttribute(void* data, size_t dataSize, cudaMemRangeAt
 cudaError_t cudaMemRangeGetAttributes(void** data, size_t* dataSizes, cudaMemRangeAttribute* attributes,
                                       size_t attributeCount, const void* pointer, size_t count) {
   return onContext([&] {
-    return driver::cuMemRangeGetAttributes(data, dataSizes, reinterpret_cast<CUmem_range_attribute*>(attributes),
+    return driver::cuMemRangeGetAttributes(data, dataSizes,
+                                           reinterpret_cast<CUmem_range_attribute*>(attributes),
                                            attributeCount, reinterpret_cast<CUdeviceptr>(pointer), count);
   });
 }

@@ -1,5 +1,5 @@
-// The one thing the runtime ever prints: a line on stderr, once a name, that a call is not supported and why. Silent
-// with VGPU_LOG=off. Any thread; needs nothing that a static destructor could have taken away.
+// The one thing the runtime ever prints: a line on stderr, once a name, that a call is not supported and why.
+// Silent with VGPU_LOG=off. Any thread; needs nothing that a static destructor could have taken away.
 #pragma once
 
 namespace vgpu::cudart {

@@ -20,15 +20,16 @@ cudaError_t withContexts(int toDevice, int fromDevice, auto copy) {
 
 using namespace vgpu::cudart;  // NOLINT: this file is the C interface of that namespace
 
-extern "C" cudaError_t cudaMemcpyPeer(void* to, int toDevice, const void* from, int fromDevice, size_t count) {
+extern "C" cudaError_t cudaMemcpyPeer(void* to, int toDevice, const void* from, int fromDevice,
+                                      size_t count) {
   return withContexts(toDevice, fromDevice, [&](CUcontext toContext, CUcontext fromContext) {
-    return driver::cuMemcpyPeer(reinterpret_cast<CUdeviceptr>(to), toContext, reinterpret_cast<CUdeviceptr>(from),
-                                fromContext, count);
+    return driver::cuMemcpyPeer(reinterpret_cast<CUdeviceptr>(to), toContext,
+                                reinterpret_cast<CUdeviceptr>(from), fromContext, count);
   });
 }
 
-extern "C" cudaError_t cudaMemcpyPeerAsync(void* to, int toDevice, const void* from, int fromDevice, size_t count,
-                                           cudaStream_t stream) {
+extern "C" cudaError_t cudaMemcpyPeerAsync(void* to, int toDevice, const void* from, int fromDevice,
+                                           size_t count, cudaStream_t stream) {
   return withContexts(toDevice, fromDevice, [&](CUcontext toContext, CUcontext fromContext) {
     return driver::cuMemcpyPeerAsync(reinterpret_cast<CUdeviceptr>(to), toContext,
                                      reinterpret_cast<CUdeviceptr>(from), fromContext, count, stream);

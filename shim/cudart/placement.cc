@@ -17,15 +17,16 @@ CUmemLocation toDriver(cudaMemLocation location) {
 
 cudaError_t advise(const void* pointer, size_t count, cudaMemoryAdvise advice, cudaMemLocation location) {
   return onContext([&] {
-    return driver::cuMemAdvise_v2(reinterpret_cast<CUdeviceptr>(pointer), count, static_cast<CUmem_advise>(advice),
-                                  toDriver(location));
+    return driver::cuMemAdvise_v2(reinterpret_cast<CUdeviceptr>(pointer), count,
+                                  static_cast<CUmem_advise>(advice), toDriver(location));
   });
 }
 
-cudaError_t prefetch(const void* pointer, size_t count, cudaMemLocation location, unsigned flags, CUstream stream) {
+cudaError_t prefetch(const void* pointer, size_t count, cudaMemLocation location, unsigned flags,
+                     CUstream stream) {
   return onContext([&] {
-    return driver::cuMemPrefetchAsync_v2(reinterpret_cast<CUdeviceptr>(pointer), count, toDriver(location), flags,
-                                         stream);
+    return driver::cuMemPrefetchAsync_v2(reinterpret_cast<CUdeviceptr>(pointer), count, toDriver(location),
+                                         flags, stream);
   });
 }
 

@@ -1,5 +1,6 @@
-// A map from addresses to records that is read without a lock on every launch and grows under one. Records and old
-// tables are never freed: readers may still hold them, and calls come after static destructors. Any thread.
+// A map from addresses to records that is read without a lock on every launch and grows under one. Records
+// and old tables are never freed: readers may still hold them, and calls come after static destructors. Any
+// thread.
 #pragma once
 
 #include <atomic>
@@ -53,7 +54,8 @@ class PointerTable {
       Slot& slot = table->slots[i];
       const void* found = slot.key.load(std::memory_order_relaxed);
       if (found != nullptr && found != key) continue;
-      slot.record.store(record, std::memory_order_release);  // before the key: a reader that sees it sees both
+      slot.record.store(record,
+                        std::memory_order_release);  // before the key: a reader that sees it sees both
       slot.key.store(key, std::memory_order_release);
       return found == nullptr;
     }

@@ -50,13 +50,15 @@ cudaError_t cudaMemPoolTrimTo(cudaMemPool_t pool, size_t keepBytes) {
 }
 
 cudaError_t cudaMemPoolGetAttribute(cudaMemPool_t pool, cudaMemPoolAttr attribute, void* value) {
-  return onContext(
-      [&] { return driver::cuMemPoolGetAttribute(pool, static_cast<CUmemPool_attribute>(attribute), value); });
+  return onContext([&] {
+    return driver::cuMemPoolGetAttribute(pool, static_cast<CUmemPool_attribute>(attribute), value);
+  });
 }
 
 cudaError_t cudaMemPoolSetAttribute(cudaMemPool_t pool, cudaMemPoolAttr attribute, void* value) {
-  return onContext(
-      [&] { return driver::cuMemPoolSetAttribute(pool, static_cast<CUmemPool_attribute>(attribute), value); });
+  return onContext([&] {
+    return driver::cuMemPoolSetAttribute(pool, static_cast<CUmemPool_attribute>(attribute), value);
+  });
 }
 
 cudaError_t cudaMemPoolGetAccess(cudaMemAccessFlags* flags, cudaMemPool_t pool, cudaMemLocation* location) {
@@ -67,8 +69,9 @@ cudaError_t cudaMemPoolGetAccess(cudaMemAccessFlags* flags, cudaMemPool_t pool, 
 }
 
 cudaError_t cudaMemPoolSetAccess(cudaMemPool_t pool, const cudaMemAccessDesc* access, size_t count) {
-  return onContext(
-      [&] { return driver::cuMemPoolSetAccess(pool, reinterpret_cast<const CUmemAccessDesc*>(access), count); });
+  return onContext([&] {
+    return driver::cuMemPoolSetAccess(pool, reinterpret_cast<const CUmemAccessDesc*>(access), count);
+  });
 }
 
 }  // extern "C"

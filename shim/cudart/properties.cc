@@ -15,8 +15,9 @@ int attribute(CUdevice_attribute which, CUdevice device) {
 }
 
 void fillAttributes(cudaDeviceProp& properties, CUdevice device) {
-#define PROPERTY(member, suffix) \
-  properties.member = static_cast<std::decay_t<decltype(properties.member)>>(attribute(CU_DEVICE_ATTRIBUTE_##suffix, device));
+#define PROPERTY(member, suffix)                                              \
+  properties.member = static_cast<std::decay_t<decltype(properties.member)>>( \
+      attribute(CU_DEVICE_ATTRIBUTE_##suffix, device));
 #if CUDART_VERSION < 13000
 #define PROPERTY12(member, suffix) PROPERTY(member, suffix)
 #define PROPERTY13(member, suffix)
@@ -38,7 +39,8 @@ cudaError_t fillProperties(cudaDeviceProp* properties, int ordinal) {
   if (result == CUDA_SUCCESS) result = driver::cuDeviceTotalMem_v2(&properties->totalGlobalMem, device);
   if (result != CUDA_SUCCESS) return toRuntime(result);
   CUuuid uuid{};
-  if (driver::cuDeviceGetUuid_v2(&uuid, device) == CUDA_SUCCESS) std::memcpy(&properties->uuid, &uuid, sizeof uuid);
+  if (driver::cuDeviceGetUuid_v2(&uuid, device) == CUDA_SUCCESS)
+    std::memcpy(&properties->uuid, &uuid, sizeof uuid);
   fillAttributes(*properties, device);
   return cudaSuccess;
 }

@@ -1,5 +1,6 @@
-// The calls that are refused, generated from calls.inc: each answers cudaErrorNotSupported, whatever its arguments, and
-// its name and reason are told once. No vendor header is included, so that no declaration is in the way.
+// The calls that are refused, generated from calls.inc: each answers cudaErrorNotSupported, whatever its
+// arguments, and its name and reason are told once. No vendor header is included, so that no declaration is
+// in the way.
 #include "shim/cudart/notice.h"
 
 namespace vgpu::cudart {
@@ -16,10 +17,10 @@ namespace reason {
 }  // namespace
 }  // namespace vgpu::cudart
 
-#define VGPU_REFUSE(name, why)                                                 \
-  extern "C" __attribute__((visibility("default"))) int name() {               \
-    vgpu::cudart::noticeOnce(#name, vgpu::cudart::reason::why);                \
-    return vgpu::cudart::recordNotSupported();                                 \
+#define VGPU_REFUSE(name, why)                                   \
+  extern "C" __attribute__((visibility("default"))) int name() { \
+    vgpu::cudart::noticeOnce(#name, vgpu::cudart::reason::why);  \
+    return vgpu::cudart::recordNotSupported();                   \
   }
 #define VGPU_REFUSE_Both(name, why) VGPU_REFUSE(name, why)
 #if VGPU_CUDART == 12

@@ -1,5 +1,6 @@
-// The stubs that nvcc and clang emit: registration before main, and the managed variables' first touch. Nothing here
-// talks to the driver except __cudaInitModule, so that a program which never uses CUDA never starts it.
+// The stubs that nvcc and clang emit: registration before main, and the managed variables' first touch.
+// Nothing here talks to the driver except __cudaInitModule, so that a program which never uses CUDA never
+// starts it.
 #include "shim/cudart/registry.h"
 #include "shim/cudart/state.h"
 
@@ -23,18 +24,18 @@ VGPU_EXPORT void __cudaUnregisterFatBinary(void** handle) {
   if (handle != nullptr) registry.removeBinary(binaryOf(handle));
 }
 
-VGPU_EXPORT void __cudaRegisterFunction(void** handle, const char* hostFunction, char*, const char* deviceName, int,
-                                        uint3*, uint3*, dim3*, dim3*, int*) {
+VGPU_EXPORT void __cudaRegisterFunction(void** handle, const char* hostFunction, char*,
+                                        const char* deviceName, int, uint3*, uint3*, dim3*, dim3*, int*) {
   registry.addKernel(binaryOf(handle), hostFunction, deviceName);
 }
 
-VGPU_EXPORT void __cudaRegisterVar(void** handle, char* hostVariable, char*, const char* deviceName, int, size_t size,
-                                   int, int) {
+VGPU_EXPORT void __cudaRegisterVar(void** handle, char* hostVariable, char*, const char* deviceName, int,
+                                   size_t size, int, int) {
   registry.addVariable(binaryOf(handle), hostVariable, deviceName, size, nullptr);
 }
 
-VGPU_EXPORT void __cudaRegisterManagedVar(void** handle, void** hostPointer, char*, const char* deviceName, int,
-                                          size_t size, int, int) {
+VGPU_EXPORT void __cudaRegisterManagedVar(void** handle, void** hostPointer, char*, const char* deviceName,
+                                          int, size_t size, int, int) {
   registry.addVariable(binaryOf(handle), hostPointer, deviceName, size, hostPointer);
 }
 

@@ -62,7 +62,8 @@ cudaError_t Registry::load(Binary* binary) {
   if (binary->wrapper == nullptr) return cudaErrorInvalidDeviceFunction;
   if (binary->failure != cudaSuccess) return binary->failure;
   CUlibrary library = nullptr;
-  CUresult result = driver::cuLibraryLoadData(&library, binary->wrapper, nullptr, nullptr, 0, nullptr, nullptr, 0);
+  CUresult result =
+      driver::cuLibraryLoadData(&library, binary->wrapper, nullptr, nullptr, 0, nullptr, nullptr, 0);
   if (result != CUDA_SUCCESS) return binary->failure = toRuntime(result);
   for (Variable* variable : binary->managed) {
     CUdeviceptr address = 0;

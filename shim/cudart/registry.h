@@ -1,6 +1,6 @@
-// What compiled programs register before main: fat binaries, the kernels and variables in them by the address of
-// their host stand-ins. A fat binary is loaded as one driver library when something of it is first used; kernels and
-// variables are looked up in it then. The images stay the program's memory. Any thread.
+// What compiled programs register before main: fat binaries, the kernels and variables in them by the address
+// of their host stand-ins. A fat binary is loaded as one driver library when something of it is first used;
+// kernels and variables are looked up in it then. The images stay the program's memory. Any thread.
 #pragma once
 
 #include <atomic>
@@ -16,9 +16,9 @@ struct Variable;
 
 // One fat binary. The handle that registration hands out points to it.
 struct Binary {
-  void* self = nullptr;            // __cudaRegisterFatBinary's callers may read through the handle
-  const void* wrapper = nullptr;   // null once unregistered
-  std::mutex mutex;                // guards loading and the list
+  void* self = nullptr;           // __cudaRegisterFatBinary's callers may read through the handle
+  const void* wrapper = nullptr;  // null once unregistered
+  std::mutex mutex;               // guards loading and the list
   std::atomic<CUlibrary> library{nullptr};
   cudaError_t failure = cudaSuccess;  // of loading; kept, as natively
   std::vector<Variable*> managed;
@@ -50,13 +50,14 @@ class Registry {
   Binary* addBinary(const void* wrapper);
   void removeBinary(Binary* binary);
   void addKernel(Binary* binary, const void* hostFunction, const char* name);
-  void addVariable(Binary* binary, const void* hostVariable, const char* name, size_t size, void** managedPointer);
+  void addVariable(Binary* binary, const void* hostVariable, const char* name, size_t size,
+                   void** managedPointer);
 
   // A kernel handle from a library call, which the runtime's functions take in place of a host function.
   void addHandle(CUkernel handle);
 
-  // The driver's handle for what a caller names as a function. cudaErrorInvalidDeviceFunction for an address that
-  // nobody registered; else what loading its fat binary said. Needs a context.
+  // The driver's handle for what a caller names as a function. cudaErrorInvalidDeviceFunction for an address
+  // that nobody registered; else what loading its fat binary said. Needs a context.
   cudaError_t kernel(const void* function, CUkernel* handle);
 
   // The same as a function of the current context.

@@ -46,11 +46,16 @@ void inChild() {
 cudaError_t startDriver() {
   std::lock_guard lock(process.mutex);
   switch (process.phase.load()) {
-    case Phase::Ready: return cudaSuccess;
-    case Phase::Unavailable: return process.failure;
-    case Phase::Forked: return cudaErrorInitializationError;
-    case Phase::Unloading: return cudaErrorCudartUnloading;
-    case Phase::Cold: break;
+    case Phase::Ready:
+      return cudaSuccess;
+    case Phase::Unavailable:
+      return process.failure;
+    case Phase::Forked:
+      return cudaErrorInitializationError;
+    case Phase::Unloading:
+      return cudaErrorCudartUnloading;
+    case Phase::Cold:
+      break;
   }
   cudaError_t error = driver::load();
   if (error == cudaSuccess) error = toRuntime(driver::cuInit(0));

@@ -1,6 +1,6 @@
-// What the runtime knows of this process and of the calling thread: whether the driver is started, which device a
-// thread chose, the primary contexts it holds. Nothing here is built by a constructor or taken down by a destructor,
-// because programs call the runtime before main and after static destructors. Any thread.
+// What the runtime knows of this process and of the calling thread: whether the driver is started, which
+// device a thread chose, the primary contexts it holds. Nothing here is built by a constructor or taken down
+// by a destructor, because programs call the runtime before main and after static destructors. Any thread.
 #pragma once
 
 #include <array>
@@ -35,12 +35,13 @@ struct ThreadState {
 
 extern constinit thread_local ThreadState thread;
 
-// The driver is loaded and initialised. The first failure is the answer from then on, as natively. In a forked child
-// of a process that had started the driver: cudaErrorInitializationError. After this library's end:
-// cudaErrorCudartUnloading.
+// The driver is loaded and initialised. The first failure is the answer from then on, as natively. In a
+// forked child of a process that had started the driver: cudaErrorInitializationError. After this library's
+// end: cudaErrorCudartUnloading.
 cudaError_t ensureDriver();
 
-// Also a context is current: the caller's own if it made one, else the primary context of the thread's device.
+// Also a context is current: the caller's own if it made one, else the primary context of the thread's
+// device.
 cudaError_t ensureContext();
 
 // True once the library's destructors have run.

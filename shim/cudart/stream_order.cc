@@ -1,5 +1,5 @@
-// What is said to a stream: queries, waits, callbacks, attributes, capture, ordered memory, recording of events.
-// Compiled twice, as copy.cc is.
+// What is said to a stream: queries, waits, callbacks, attributes, capture, ordered memory, recording of
+// events. Compiled twice, as copy.cc is.
 #include <memory>
 
 #include "shim/cudart/default_stream.h"
@@ -90,14 +90,16 @@ cudaError_t cudaStreamCopyAttributes(cudaStream_t to, cudaStream_t from) {
   return onContext([&] { return driver::cuStreamCopyAttributes(streamOf(to), streamOf(from)); });
 }
 
-cudaError_t cudaStreamGetAttribute(cudaStream_t stream, cudaStreamAttrID attribute, cudaStreamAttrValue* value) {
+cudaError_t cudaStreamGetAttribute(cudaStream_t stream, cudaStreamAttrID attribute,
+                                   cudaStreamAttrValue* value) {
   return onContext([&] {
     return driver::cuStreamGetAttribute(streamOf(stream), static_cast<CUstreamAttrID>(attribute),
                                         reinterpret_cast<CUstreamAttrValue*>(value));
   });
 }
 
-cudaError_t cudaStreamSetAttribute(cudaStream_t stream, cudaStreamAttrID attribute, const cudaStreamAttrValue* value) {
+cudaError_t cudaStreamSetAttribute(cudaStream_t stream, cudaStreamAttrID attribute,
+                                   const cudaStreamAttrValue* value) {
   return onContext([&] {
     return driver::cuStreamSetAttribute(streamOf(stream), static_cast<CUstreamAttrID>(attribute),
                                         reinterpret_cast<const CUstreamAttrValue*>(value));
@@ -106,7 +108,8 @@ cudaError_t cudaStreamSetAttribute(cudaStream_t stream, cudaStreamAttrID attribu
 
 cudaError_t cudaStreamAttachMemAsync(cudaStream_t stream, void* pointer, size_t length, unsigned int flags) {
   return onContext([&] {
-    return driver::cuStreamAttachMemAsync(streamOf(stream), reinterpret_cast<CUdeviceptr>(pointer), length, flags);
+    return driver::cuStreamAttachMemAsync(streamOf(stream), reinterpret_cast<CUdeviceptr>(pointer), length,
+                                          flags);
   });
 }
 
@@ -157,7 +160,8 @@ cudaError_t cudaFreeAsync(void* pointer, cudaStream_t stream) {
 
 cudaError_t cudaMallocFromPoolAsync(void** pointer, size_t size, cudaMemPool_t pool, cudaStream_t stream) {
   return onContext([&] {
-    return driver::cuMemAllocFromPoolAsync(reinterpret_cast<CUdeviceptr*>(pointer), size, pool, streamOf(stream));
+    return driver::cuMemAllocFromPoolAsync(reinterpret_cast<CUdeviceptr*>(pointer), size, pool,
+                                           streamOf(stream));
   });
 }
 

@@ -1,4 +1,5 @@
-// Texture and surface objects. Objects are the driver's; the descriptors of both interfaces say the same differently.
+// Texture and surface objects. Objects are the driver's; the descriptors of both interfaces say the same
+// differently.
 #include <algorithm>
 #include <cstring>
 
@@ -41,7 +42,8 @@ cudaError_t driverForm(const cudaResourceDesc& resource, CUDA_RESOURCE_DESC* out
       out->res.pitch2D.pitchInBytes = pitched.pitchInBytes;
       return linearFormat(pitched.desc, &out->res.pitch2D.format, &out->res.pitch2D.numChannels);
     }
-    default: return cudaErrorInvalidValue;
+    default:
+      return cudaErrorInvalidValue;
   }
 }
 
@@ -129,8 +131,8 @@ cudaResourceViewDesc runtimeForm(const CUDA_RESOURCE_VIEW_DESC& view) {
   return out;
 }
 
-cudaError_t createTexture(cudaTextureObject_t* object, const cudaResourceDesc* resource, const cudaTextureDesc* texture,
-                          const cudaResourceViewDesc* view) {
+cudaError_t createTexture(cudaTextureObject_t* object, const cudaResourceDesc* resource,
+                          const cudaTextureDesc* texture, const cudaResourceViewDesc* view) {
   if (object == nullptr || resource == nullptr || texture == nullptr) return cudaErrorInvalidValue;
   CUDA_RESOURCE_DESC resourceForm{};
   if (cudaError_t error = driverForm(*resource, &resourceForm); error != cudaSuccess) return error;

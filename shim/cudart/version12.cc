@@ -22,11 +22,13 @@ cudaError_t cudaMemAdvise(const void* pointer, size_t count, cudaMemoryAdvise ad
   return advise(pointer, count, advice, locationOf(device));
 }
 
-cudaError_t cudaMemAdvise_v2(const void* pointer, size_t count, cudaMemoryAdvise advice, cudaMemLocation location) {
+cudaError_t cudaMemAdvise_v2(const void* pointer, size_t count, cudaMemoryAdvise advice,
+                             cudaMemLocation location) {
   return advise(pointer, count, advice, location);
 }
 
-// Devices of compute capability 1.3 and later compute in double precision: there has been nothing to convert since.
+// Devices of compute capability 1.3 and later compute in double precision: there has been nothing to convert
+// since.
 cudaError_t cudaSetDoubleForDevice(double*) { return cudaSuccess; }
 
 cudaError_t cudaSetDoubleForHost(double*) { return cudaSuccess; }
@@ -52,7 +54,8 @@ VGPU_EXPORT cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int 
     if (properties == nullptr) return cudaErrorInvalidValue;
     cudaDeviceProp whole{};
     cudaError_t error = fillProperties(&whole, device);
-    if (error == cudaSuccess) std::memcpy(properties, &whole, offsetof(cudaDeviceProp, hostRegisterSupported));
+    if (error == cudaSuccess)
+      std::memcpy(properties, &whole, offsetof(cudaDeviceProp, hostRegisterSupported));
     return error;
   });
 }

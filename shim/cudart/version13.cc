@@ -31,21 +31,25 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
   return onDriver([&] { return fillProperties(properties, device); });
 }
 
-cudaError_t cudaMemAdvise(const void* pointer, size_t count, cudaMemoryAdvise advice, cudaMemLocation location) {
+cudaError_t cudaMemAdvise(const void* pointer, size_t count, cudaMemoryAdvise advice,
+                          cudaMemLocation location) {
   return advise(pointer, count, advice, location);
 }
 
-cudaError_t cudaMemGetDefaultMemPool(cudaMemPool_t* pool, cudaMemLocation* location, cudaMemAllocationType type) {
+cudaError_t cudaMemGetDefaultMemPool(cudaMemPool_t* pool, cudaMemLocation* location,
+                                     cudaMemAllocationType type) {
   return onDevicePool(location, type,
                       [&](CUdevice device) { return driver::cuDeviceGetDefaultMemPool(pool, device); });
 }
 
 cudaError_t cudaMemGetMemPool(cudaMemPool_t* pool, cudaMemLocation* location, cudaMemAllocationType type) {
-  return onDevicePool(location, type, [&](CUdevice device) { return driver::cuDeviceGetMemPool(pool, device); });
+  return onDevicePool(location, type,
+                      [&](CUdevice device) { return driver::cuDeviceGetMemPool(pool, device); });
 }
 
 cudaError_t cudaMemSetMemPool(cudaMemLocation* location, cudaMemAllocationType type, cudaMemPool_t pool) {
-  return onDevicePool(location, type, [&](CUdevice device) { return driver::cuDeviceSetMemPool(device, pool); });
+  return onDevicePool(location, type,
+                      [&](CUdevice device) { return driver::cuDeviceSetMemPool(device, pool); });
 }
 
 }  // extern "C"
