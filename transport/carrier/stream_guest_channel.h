@@ -93,7 +93,7 @@ class StreamGuestChannel final : public GuestChannel, private FrameSink, private
   template <class Ready>
   Wait await(SpinBudget& budget, Ready&& ready, Deadline deadline, bool mayRead = true);
   Wait sleepUntil(WaitList::Waiter& waiter, Deadline deadline);
-  uint16_t takeSlot();
+  uint16_t takeSlot(bool upload);
   Download postDownload(uint16_t call, uint16_t thread, std::span<const std::byte> arguments,
                         std::span<std::byte> out, uint16_t slot);
   Reply awaitReply(uint16_t thread, uint64_t sequence, uint16_t slot, std::span<std::byte> payloadOut);

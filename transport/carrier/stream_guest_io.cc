@@ -249,16 +249,19 @@ void StreamGuestChannel::waitForBytes(Deadline deadline) {
   ::ppoll(&one, 1, deadline ? &limit : nullptr, nullptr);
 }
 
-// The watching thread reads only while nobody else does, and looks away for a moment when others have been
-// reading.
+// The watching thread reads only while nobody else does. It looks away for a moment when others have been
+// reading, and after frames that only a later call will ask about: waking up for each of them would take the
+// processor from whoever is sending.
 PeerWatcher::Readable StreamGuestChannel::readInBackground() {
   if (!reader_.try_lock()) return {.gone = {}, .rest = true};
   const bool othersRead = activity_.load(std::memory_order_relaxed) != activitySeen_;
+  const uint64_t eventsBefore = eventsReceived_.load(std::memory_order_relaxed);
   readWhileNot([](void*) { return false; }, nullptr);
+  const bool events = eventsReceived_.load(std::memory_order_relaxed) != eventsBefore;
   activitySeen_ = activity_.load(std::memory_order_relaxed);
   reader_.unlock();
   waiters_.wakeReader();
-  return {.gone = lost() ? lostReason() : "", .rest = othersRead};
+  return {.gone = lost() ? lostReason() : "", .rest = othersRead || !events};
 }
 
 // A thread whose call failed returns only when no reader can still be writing to its buffers.

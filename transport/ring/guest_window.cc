@@ -33,10 +33,10 @@ uint16_t GuestWindow::tryTake(size_t mostUploads) {
   return slot;
 }
 
-bool GuestWindow::mayTake() {
+bool GuestWindow::mayTake(size_t mostUploads) {
   const std::lock_guard lock(mutex_);
   reclaim();
-  return !free_.empty();
+  return !free_.empty() && uploads_.size() < mostUploads;
 }
 
 void GuestWindow::uploaded(uint16_t slot, uint64_t sequence) {

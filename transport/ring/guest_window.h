@@ -23,7 +23,7 @@ class GuestWindow {
   // A free slot, or kNoSlot; also kNoSlot while `mostUploads` or more uploads are in flight.
   uint16_t tryTake(size_t mostUploads = SIZE_MAX);
   // Whether tryTake would find one just now.
-  bool mayTake();
+  bool mayTake(size_t mostUploads = SIZE_MAX);
   // The slot went with this record and is free once the host has released it.
   void uploaded(uint16_t slot, uint64_t sequence);
   // The caller is done with it. True when somebody may be waiting for a slot.
