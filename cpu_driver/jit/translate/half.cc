@@ -80,7 +80,7 @@ llvm::Value* FunctionTranslator::halfFma(Value* a, Value* b, Value* c, Type type
   return floatToHalf(oddFloat(oddDouble(sum, error)), type);
 }
 
-// .relu: negative and NaN... a NaN stays; .sat: to [0, 1], NaN to 0.
+// .relu: what is negative becomes 0, a NaN stays; .sat: to [0, 1], NaN to 0.
 llvm::Value* FunctionTranslator::clampHalf(const Instruction& i, Value* bits, Type type) {
   Value* zero = builder_.getInt16(0);
   if (i.has(Modifier::Relu)) {
@@ -99,15 +99,7 @@ void FunctionTranslator::halfArithmetic(const Instruction& i, llvm::Instruction:
   Value* result = eachHalf(type, {read(i, 1, type), read(i, 2, type)}, [&](llvm::ArrayRef<Value*> v) {
     Value* a = halfToFloat(v[0], one);
     Value* b = halfToFloat(v[1], one);
-    // A float holds sums and products of halves well enough that rounding again is right; for bf16 sums may need
-    // more bits than a float has, so they are made in double and rounded to odd.
-    if (one == Type::BF16 && operation != llvm::Instruction::FMul) {
-      llvm::Type* wide = builder_.getDoubleTy();
-      Value* y = builder_.CreateFPExt(b, wide);
-      if (operation == llvm::Instruction::FSub) y = builder_.CreateFNeg(y);
-      auto [sum, error] = twoSum(builder_.CreateFPExt(a, wide), y);
-      return clampHalf(i, floatToHalf(oddFloat(oddDouble(sum, error)), one), one);
-    }
+    // A float has more than twice the bits of a half and two more: rounding to it first does no harm (Figueroa).
     return clampHalf(i, floatToHalf(builder_.CreateBinOp(operation, a, b), one), one);
   });
   write(i, 0, result, type);

@@ -1,0 +1,228 @@
+// Loads, stores and addresses. Vector accesses are one access an element: that is how they are vectorised across threads.
+#include "cpu_driver/jit/translate/function_translator.h"
+
+namespace vgpu::jit {
+
+llvm::Value* FunctionTranslator::byteOffset(Value* pointer, uint64_t bytes) {
+  return bytes == 0 ? pointer : builder_.CreatePtrAdd(pointer, builder_.getInt64(bytes));
+}
+
+llvm::Value* FunctionTranslator::widened(Value* address) { return builder_.CreateZExtOrTrunc(toBits(address), intType(64)); }
+
+llvm::Value* FunctionTranslator::asPointer(Value* address) {
+  return builder_.CreateIntToPtr(widened(address), llvm::PointerType::get(context_, 0));
+}
+
+llvm::Value* FunctionTranslator::sharedBase() { return mark(Marker::SharedBase); }
+
+// Where a variable or parameter is, as a pointer.
+llvm::Value* FunctionTranslator::variablePointer(const Instruction& i, const Operand& operand) {
+  switch (operand.kind) {
+    case Operand::Kind::Parameter: return parameters_[operand.index];
+    case Operand::Kind::Result: return results_[operand.index];
+    case Operand::Kind::LocalVariable:
+      if (variables_[operand.index] != nullptr) return variables_[operand.index];
+      return byteOffset(sharedBase(), module_.sharedOffset(&body_.variables[operand.index]).value_or(0));
+    case Operand::Kind::ModuleVariable: {
+      const ptx::Variable& variable = module_.source().variables()[operand.index];
+      if (variable.space == Space::Shared) return byteOffset(sharedBase(), module_.sharedOffset(&variable).value_or(0));
+      return mark(Marker::Symbol, {i32(operand.index)});
+    }
+    default: invalid(i, "no variable"); return llvm::ConstantPointerNull::get(llvm::PointerType::get(context_, 0));
+  }
+}
+
+llvm::Value* FunctionTranslator::addressOf(const Instruction& i, const Operand& address, Space space) {
+  uint64_t offset = uint64_t(address.bits);
+  if (address.kind != Operand::Kind::Address) {
+    invalid(i, "an address in brackets is needed");
+    return llvm::ConstantPointerNull::get(llvm::PointerType::get(context_, 0));
+  }
+  if (address.count == 0) {
+    return space == Space::Shared ? byteOffset(sharedBase(), offset) : asPointer(builder_.getInt64(offset));
+  }
+  const Operand& base = element(address, 0);
+  if (base.kind != Operand::Kind::Register) {
+    if (base.kind == Operand::Kind::Function) return asPointer(symbolAddress(i, base));
+    return byteOffset(variablePointer(i, base), offset);
+  }
+  Type type = registerType(base);
+  if (ptx::sizeOf(type) < 4) {
+    invalid(i, "an address needs a register of 32 or 64 bits");
+    return llvm::ConstantPointerNull::get(llvm::PointerType::get(context_, 0));
+  }
+  Value* value = readRegister(base, ptx::sizeOf(type) == 4 ? Type::B32 : Type::B64);
+  if (space == Space::Shared) {
+    // Offsets have 32 bits; a constant part is added beyond them, as the hardware's addressing does.
+    return byteOffset(builder_.CreatePtrAdd(sharedBase(), widened(value)), offset);
+  }
+  return byteOffset(asPointer(value), offset);
+}
+
+FunctionTranslator::Access FunctionTranslator::accessOf(const Instruction& i) {
+  Access access;
+  access.space = i.space;
+  access.readOnly = i.has(Modifier::Nc) || i.opcode == Opcode::Ldu || i.space == Space::Const;
+  access.readOnly |= i.space == Space::Param && source_.kernel && i.opcode == Opcode::Ld;
+  if (i.has(Modifier::Volatile) || i.has(Modifier::Mmio)) {
+    access.isVolatile = true;
+    access.ordering = llvm::AtomicOrdering::Monotonic;
+  }
+  if (i.has(Modifier::Relaxed)) access.ordering = llvm::AtomicOrdering::Monotonic;
+  if (i.has(Modifier::Acquire)) access.ordering = llvm::AtomicOrdering::Acquire;
+  if (i.has(Modifier::Release)) access.ordering = llvm::AtomicOrdering::Release;
+  // Nobody else sees local memory and parameters.
+  if (i.space == Space::Local || i.space == Space::Param) access.ordering = llvm::AtomicOrdering::NotAtomic;
+  return access;
+}
+
+void FunctionTranslator::tagSpace(llvm::Instruction* access, Space space) {
+  if (llvm::MDNode* own = module_.scopeOf(space, false)) {
+    access->setMetadata(llvm::LLVMContext::MD_alias_scope, own);
+    access->setMetadata(llvm::LLVMContext::MD_noalias, module_.scopeOf(space, true));
+  }
+}
+
+llvm::Value* FunctionTranslator::loadElement(const Access& access, Value* pointer, Type type, uint32_t alignment) {
+  llvm::Type* loaded = typeOf(type);
+  bool atomic = access.ordering != llvm::AtomicOrdering::NotAtomic;
+  if (atomic) loaded = intType(std::max(8u, ptx::bitsOf(type)));
+  auto* load = builder_.CreateAlignedLoad(loaded, pointer, llvm::Align(alignment), access.isVolatile);
+  if (atomic) load->setAtomic(access.ordering);
+  if (access.readOnly && !atomic) load->setMetadata(llvm::LLVMContext::MD_invariant_load, module_.emptyNode());
+  tagSpace(load, access.space);
+  return atomic ? fromBits(load, type) : load;
+}
+
+void FunctionTranslator::storeElement(const Access& access, Value* pointer, Value* value, uint32_t alignment) {
+  bool atomic = access.ordering != llvm::AtomicOrdering::NotAtomic;
+  if (atomic) value = toBits(value);
+  auto* store = builder_.CreateAlignedStore(value, pointer, llvm::Align(alignment), access.isVolatile);
+  if (atomic) store->setAtomic(access.ordering);
+  tagSpace(store, access.space);
+}
+
+void FunctionTranslator::load(const Instruction& i) {
+  Type type = i.types[0];
+  Access access = accessOf(i);
+  const Operand& to = operand(i, 0);
+  Value* pointer = addressOf(i, operand(i, 1), i.space);
+  uint32_t size = ptx::sizeOf(type);
+  // The form of the register, so that bits that only pass through need no cast.
+  auto typeFor = [&](const Operand& destination) {
+    if (destination.kind != Operand::Kind::Register || ptx::kindOf(type) == ptx::Kind::Signed) return type;
+    llvm::Type* own = registers_[destination.index]->getAllocatedType();
+    if (own->isFloatTy() && size == 4) return Type::F32;
+    if (own->isDoubleTy() && size == 8) return Type::F64;
+    return type;
+  };
+  if (to.kind != Operand::Kind::Vector) return write(i, to, loadElement(access, pointer, typeFor(to), size), type);
+  for (uint32_t k = 0; k < to.count; ++k) {
+    const Operand& part = element(to, k);
+    if (part.kind == Operand::Kind::Sink) continue;
+    write(i, part, loadElement(access, byteOffset(pointer, uint64_t{size} * k), typeFor(part), size), type);
+  }
+}
+
+void FunctionTranslator::store(const Instruction& i) {
+  Type type = i.types[0];
+  Access access = accessOf(i);
+  const Operand& from = operand(i, 1);
+  Value* pointer = addressOf(i, operand(i, 0), i.space);
+  uint32_t size = ptx::sizeOf(type);
+  auto value = [&](const Operand& source) {
+    if (source.kind == Operand::Kind::Register && ptx::kindOf(type) != ptx::Kind::None) {
+      llvm::Type* own = registers_[source.index]->getAllocatedType();
+      if (own->isFloatTy() && size == 4) return read(i, source, Type::F32);
+      if (own->isDoubleTy() && size == 8) return read(i, source, Type::F64);
+    }
+    return read(i, source, type);
+  };
+  if (from.kind != Operand::Kind::Vector) return storeElement(access, pointer, value(from), size);
+  for (uint32_t k = 0; k < from.count; ++k) {
+    storeElement(access, byteOffset(pointer, uint64_t{size} * k), value(element(from, k)), size);
+  }
+}
+
+void FunctionTranslator::prefetch(const Instruction&) {}  // hints; the processor prefetches by itself
+
+void FunctionTranslator::isSpace(const Instruction& i) {
+  Value* address = read(i, 1, Type::B64);
+  Value* pointer = asPointer(address);
+  Value* result = nullptr;
+  auto inParameters = [&]() -> Value* {
+    if (!source_.kernel || source_.parameters.empty()) return builder_.getFalse();
+    Value* begin = builder_.CreatePtrToInt(mark(Marker::ParamBase), intType(64));
+    return builder_.CreateICmpULT(builder_.CreateSub(address, begin), builder_.getInt64(source_.parameterBytes));
+  };
+  switch (i.space) {
+    case Space::Shared: result = mark(Marker::IsShared, {pointer}); break;
+    case Space::Local: result = mark(Marker::IsLocal, {pointer}); break;
+    case Space::Const: result = mark(Marker::IsConstant, {pointer}); break;
+    case Space::Param: result = inParameters(); break;
+    default: {
+      Value* other = builder_.CreateOr(mark(Marker::IsShared, {pointer}), mark(Marker::IsLocal, {pointer}));
+      other = builder_.CreateOr(other, mark(Marker::IsConstant, {pointer}));
+      result = builder_.CreateNot(builder_.CreateOr(other, inParameters()));
+    }
+  }
+  write(i, 0, result, Type::Pred);
+}
+
+// Only shared addresses differ from generic ones: they count from the start of the block's shared memory.
+void FunctionTranslator::convertAddress(const Instruction& i) {
+  Value* address = nullptr;
+  const Operand& from = operand(i, 1);
+  address = from.kind == Operand::Kind::Register ? widened(readRegister(from, registerType(from))) : read(i, from, Type::B64);
+  if (i.space == Space::Shared) {
+    if (i.has(Modifier::To)) {
+      address = builder_.CreateSub(address, builder_.CreatePtrToInt(sharedBase(), intType(64)));
+    } else {
+      address = builder_.CreatePtrToInt(builder_.CreatePtrAdd(sharedBase(), address), intType(64));
+    }
+  }
+  write(i, 0, address, Type::U64);
+}
+
+// Clusters have one block: every shared address is one's own.
+void FunctionTranslator::mapAddress(const Instruction& i) { write(i, 0, read(i, 1, i.types[0]), i.types[0]); }
+void FunctionTranslator::getCtaRank(const Instruction& i) { write(i, 0, i32(0), Type::U32); }
+
+// cp.async copies at once, which its waits allow. A fourth operand is the source's size, or a predicate to ignore it.
+void FunctionTranslator::copyAsync(const Instruction& i) {
+  if (!i.has(Modifier::Async)) return unsupported(i);
+  if (i.has(Modifier::Mbarrier)) return unsupported(i);
+  if (i.has(Modifier::CommitGroup) || i.has(Modifier::WaitGroup) || i.has(Modifier::WaitAll)) return;
+  const Operand& count = operand(i, 2);
+  if (count.kind != Operand::Kind::Integer || (count.bits != 4 && count.bits != 8 && count.bits != 16)) {
+    return invalid(i, "the size must be 4, 8 or 16");
+  }
+  Value* to = addressOf(i, operand(i, 0), Space::Shared);
+  Value* from = addressOf(i, operand(i, 1), Space::Global);
+  Value* limit = i32(uint32_t(count.bits));
+  if (i.operandCount > 3 && !i.has(Modifier::L2CacheHint)) {
+    bool predicate = registerType(operand(i, 3)) == Type::Pred;
+    limit = predicate ? builder_.CreateSelect(readPredicate(i, 3), i32(0), limit) : read(i, 3, Type::U32);
+  }
+  for (uint32_t at = 0; at < count.bits; at += 4) {
+    // Bytes beyond the source's size are zero and are not read.
+    llvm::BasicBlock* before = builder_.GetInsertBlock();
+    llvm::BasicBlock* reads = newBlock("copy");
+    llvm::BasicBlock* joined = newBlock("copied");
+    builder_.CreateCondBr(builder_.CreateICmpUGT(limit, i32(at)), reads, joined);
+    builder_.SetInsertPoint(reads);
+    Value* word = builder_.CreateAlignedLoad(intType(32), byteOffset(from, at), llvm::Align(4));
+    Value* shift = builder_.CreateBinaryIntrinsic(llvm::Intrinsic::umin, builder_.CreateSub(limit, i32(at)), i32(4));
+    Value* bits = builder_.CreateZExt(builder_.CreateShl(shift, 3), intType(64));
+    Value* mask = builder_.CreateTrunc(builder_.CreateSub(builder_.CreateShl(builder_.getInt64(1), bits), builder_.getInt64(1)), intType(32));
+    word = builder_.CreateAnd(word, mask);
+    builder_.CreateBr(joined);
+    builder_.SetInsertPoint(joined);
+    auto* merged = builder_.CreatePHI(intType(32), 2);
+    merged->addIncoming(word, reads);
+    merged->addIncoming(i32(0), before);
+    builder_.CreateAlignedStore(merged, byteOffset(to, at), llvm::Align(4));
+  }
+}
+
+}  // namespace vgpu::jit
