@@ -158,6 +158,7 @@ class Planner {
       cut_.insert(exits.begin(), exits.end());
     }
     cut_.insert(&function_.getEntryBlock());
+    for (BasicBlock* block : order) cutAtGuard(*block);
     for (BasicBlock* block : order) {
       if (cut_.count(block) == 0) continue;
       plan_.pointOf[block] = static_cast<unsigned>(plan_.points.size());
@@ -170,6 +171,25 @@ class Planner {
     }
     if (plan_.points.size() > kMaxPoints) return why = "too many points where threads may wait", false;
     return true;
+  }
+
+  // Whether a comparison is of the thread's place in the grid, not in its block: all lanes of nearly all groups agree.
+  static bool ofGridIndex(const Value* value, unsigned depth) {
+    const auto* instruction = llvm::dyn_cast<Instruction>(value);
+    if (!instruction || depth == 0) return false;
+    const Marker which = calledMarker(*instruction);
+    if (which == Marker::CtaidX || which == Marker::CtaidY || which == Marker::CtaidZ) return true;
+    if (llvm::isa<llvm::LoadInst, PHINode, llvm::CallInst>(instruction)) return false;
+    return std::any_of(instruction->op_begin(), instruction->op_end(),
+                       [&](const llvm::Use& use) { return ofGridIndex(use.get(), depth - 1); });
+  }
+
+  // `if (i < n)`: both ways begin a region, so that the lanes' loop needs no masks for it.
+  void cutAtGuard(BasicBlock& block) {
+    constexpr unsigned kDepth = 8;
+    const auto* branch = llvm::dyn_cast<llvm::BranchInst>(block.getTerminator());
+    if (!branch || !branch->isConditional() || !ofGridIndex(branch->getCondition(), kDepth)) return;
+    for (BasicBlock* successor : llvm::successors(&block)) cut_.insert(successor);
   }
 
   // p = phi(init, p + step) with a divergent init and a uniform step is init + phi(0, + step): a scalar

@@ -15,15 +15,20 @@ namespace {
 using namespace vgpu;
 using jit::testing::LaunchShape;
 
-double bestMilliseconds(const std::function<void()>& body, int runs = 7) {
+double bestMilliseconds(const std::function<void()>& body, const std::function<void()>& between, int runs) {
   double best = 1e30;
   for (int i = 0; i < runs; ++i) {
     const auto begin = std::chrono::steady_clock::now();
     body();
     const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - begin;
     best = std::min(best, took.count());
+    between();
   }
   return best;
+}
+
+double bestMilliseconds(const std::function<void()>& body, int runs) {
+  return bestMilliseconds(body, [] {}, runs);
 }
 
 struct Case {
@@ -51,8 +56,6 @@ std::vector<std::byte> pack(T... values) {
 
 void runCase(const Case& test, const char* only) {
   if (only && std::strcmp(only, test.name) != 0) return;
-  const double floor = bestMilliseconds(test.floor);
-  std::printf("%-12s loop %9.3f ms\n", test.name, floor);
   for (const kernel::Form form : {kernel::Form::Loops, kernel::Form::Fibers}) {
     jit::FormOptions options;
     options.form = form;
@@ -60,6 +63,7 @@ void runCase(const Case& test, const char* only) {
     jit::testing::Built built;
     const double compile =
         bestMilliseconds([&] { built = jit::testing::build(jit::testing::fromAssembly(test.text, test.sharedBytes), options); }, 1);
+    if (std::getenv("VGPU_JIT_DUMP") && form == kernel::Form::Loops) break;
     if (!built.image) {
       std::printf("  %-8s %s\n", kernel::formName(form), built.log.c_str());
       continue;
@@ -68,6 +72,7 @@ void runCase(const Case& test, const char* only) {
     kernel::installFaultHandler();
     kernel::ensureSignalStack();
     kernel::RunStatus status = kernel::RunStatus::Done;
+    double floor = 1e30;
     const double took = bestMilliseconds([&] {
       kernel::LaunchContext launch;
       launch.grid = test.shape.grid;
@@ -75,9 +80,9 @@ void runCase(const Case& test, const char* only) {
       launch.parameters = test.parameters.data();
       launch.prepare();
       status = runner.run(*built.image, launch).status;
-    }, form == kernel::Form::Loops ? 7 : 3);
-    std::printf("  %-8s %9.3f ms  ratio %6.2f  compile %6.1f ms  error %.2g  %s\n", kernel::formName(form), took,
-                took / floor, compile, test.error(), kernel::runStatusName(status));
+    }, [&] { floor = std::min(floor, bestMilliseconds(test.floor, 1)); }, form == kernel::Form::Loops ? 25 : 3);
+    std::printf("%-11s loop %9.3f ms  %-6s %9.3f ms  ratio %6.2f  compile %6.1f ms  error %.2g  %s\n", test.name, floor,
+                kernel::formName(form), took, took / floor, compile, test.error(), kernel::runStatusName(status));
   }
 }
 
