@@ -69,9 +69,11 @@ Wait StreamGuestChannel::await(SpinBudget& budget, Ready&& ready, Deadline deadl
   Wait result = Wait::Ready;
   if (!mayRead || !budget.spin(readAndLook)) {
     WaitList::Waiter waiter{.ready = isReady, .context = context, .mayRead = mayRead};
+    const MonotonicTime start = now();
     waiters_.add(waiter);
     result = sleepUntil(waiter, deadline);
     waiters_.remove(waiter);
+    if (result == Wait::Ready) budget.slept(now() - start);
   }
   if (mayRead) waiters_.wakeReader();
   return ready() ? Wait::Ready : lost() ? Wait::Lost : result;

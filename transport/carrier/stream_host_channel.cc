@@ -83,7 +83,9 @@ Next StreamHostChannel::next(IncomingRecord& record, std::chrono::nanoseconds ti
     if (!look() && !budget_.spin(look)) {
       const auto left = limited ? std::chrono::nanoseconds(deadline - now()) : kNoLimit;
       if (left <= std::chrono::nanoseconds::zero()) return Next::TimedOut;
+      const MonotonicTime start = now();
       sleepUntilReadable(left);
+      budget_.slept(now() - start);
       continue;
     }
     if (outcome == Next::Interrupted) {

@@ -107,18 +107,22 @@ bool RingGuestChannel::waitForSpace() {
     return moved() || loadRelaxed(&memory_.control->submitted) - seen <= limits_.ringLines / 2;
   };
   if (spaceBudget_.spin([&] { return roomNow() || lost(); })) return !lost();
-  return sleepUntil(&memory_.control->spaceWanted, roomNow, std::nullopt) == Wait::Ready;
+  return sleepUntil(&memory_.control->spaceWanted, spaceBudget_, roomNow, std::nullopt) == Wait::Ready;
 }
 
 // Sleeps until ready(). The word may be shared by several threads: it is armed by each and cleared only by
 // whoever rings.
 template <class Ready>
-Wait RingGuestChannel::sleepUntil(uint32_t* word, Ready&& ready, Deadline deadline) {
+Wait RingGuestChannel::sleepUntil(uint32_t* word, SpinBudget& budget, Ready&& ready, Deadline deadline) {
   std::chrono::nanoseconds longest = kFirstSleep;
+  const MonotonicTime start = now();
   for (;;) {
     storeRelaxed(word, uint32_t{1});
     fullFence();
-    if (ready()) return Wait::Ready;
+    if (ready()) {
+      budget.slept(now() - start);
+      return Wait::Ready;
+    }
     if (lost()) return Wait::Lost;
     std::chrono::nanoseconds pause = longest;
     if (deadline) {
@@ -161,7 +165,7 @@ Reply RingGuestChannel::awaitReply(uint16_t thread, uint64_t sequence, uint16_t 
   const auto answered = [&] { return loadAcquire(&mailbox.sequence) == sequence; };
   if (!replyBudgets_[thread].spin(answered)) {
     uint32_t* word = &memory_.sleepers[thread].armed;
-    const Wait result = sleepUntil(word, answered, std::nullopt);
+    const Wait result = sleepUntil(word, replyBudgets_[thread], answered, std::nullopt);
     if (result != Wait::Ready) return {.lost = true};
     storeRelaxed(word, uint32_t{0});
   }
@@ -189,7 +193,7 @@ uint16_t RingGuestChannel::takeSlot(bool upload) {
   if (!few() && !(upload ? uploadBudget_ : slotBudget_).spin(few) && !any()) {
     flush();
     window_.addWaiter();
-    sleepUntil(&memory_.control->slotWanted, any, std::nullopt);
+    sleepUntil(&memory_.control->slotWanted, upload ? uploadBudget_ : slotBudget_, any, std::nullopt);
     window_.removeWaiter();
   }
   if (lost()) return kNoSlot;
@@ -250,7 +254,7 @@ Reply RingGuestChannel::finishDownload(const Download& download) {
   const SlotControl& control = memory_.slotControl[download.slot];
   const auto filled = [&] { return loadAcquire(&control.sequence) == download.sequence; };
   if (!slotBudget_.spin(filled) &&
-      sleepUntil(&memory_.control->slotWanted, filled, std::nullopt) != Wait::Ready)
+      sleepUntil(&memory_.control->slotWanted, slotBudget_, filled, std::nullopt) != Wait::Ready)
     return {.lost = true};
   const Reply reply{.status = loadRelaxed(&control.status),
                     .payloadBytes = std::min(loadRelaxed(&control.bytes), download.wantedBytes)};
@@ -289,11 +293,15 @@ Wait RingGuestChannel::waitRetired(uint32_t streamIndex, uint64_t sequence,
   if (timeout > std::chrono::nanoseconds::zero() && retireBudget_.spin(done)) return Wait::Ready;
   const Deadline deadline = deadlineAfter(timeout);
   auto* word = reinterpret_cast<uint32_t*>(&memory_.retireWaits[streamIndex]);  // its low half: little-endian
+  const MonotonicTime start = now();
   for (;;) {
     uint32_t armed;
     armRetireWait(streamIndex, sequence, armed);
     fullFence();
-    if (done()) return Wait::Ready;
+    if (done()) {
+      retireBudget_.slept(now() - start);
+      return Wait::Ready;
+    }
     if (lost()) return Wait::Lost;
     std::chrono::nanoseconds pause = kForever;
     if (deadline && (pause = *deadline - now()) <= std::chrono::nanoseconds::zero()) return Wait::TimedOut;
@@ -342,7 +350,7 @@ Wait RingGuestChannel::waitEvent(Event& event, std::chrono::nanoseconds timeout)
     }
     if (eventsInterrupted_.exchange(false)) return Wait::Interrupted;
     const auto something = [&] { return events_.more() || eventsInterrupted_.load(); };
-    const Wait result = sleepUntil(&memory_.control->eventWaits, something, deadline);
+    const Wait result = sleepUntil(&memory_.control->eventWaits, eventBudget_, something, deadline);
     if (result != Wait::Ready && !events_.more()) return result;
   }
 }

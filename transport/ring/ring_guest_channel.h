@@ -74,7 +74,7 @@ class RingGuestChannel final : public GuestChannel, private CarrierListener, pri
   Taken takeEvent(Event& event);
   void failHost(const char* what);
   template <class Ready>
-  Wait sleepUntil(uint32_t* word, Ready&& ready, Deadline deadline);
+  Wait sleepUntil(uint32_t* word, SpinBudget& budget, Ready&& ready, Deadline deadline);
 
   std::unique_ptr<RingCarrier> carrier_;
   Doorbell& doorbell_;
@@ -100,7 +100,7 @@ class RingGuestChannel final : public GuestChannel, private CarrierListener, pri
   std::string reason_;
 
   std::unique_ptr<SpinBudget[]> replyBudgets_;  // one a thread
-  SpinBudget spaceBudget_, uploadBudget_, slotBudget_, retireBudget_;
+  SpinBudget spaceBudget_, uploadBudget_, slotBudget_, retireBudget_, eventBudget_;
 };
 
 }  // namespace vgpu::transport

@@ -56,7 +56,9 @@ Next RingHostChannel::next(IncomingRecord& record, std::chrono::nanoseconds time
     if (budget_.spin([&] { return somethingToDo(); })) continue;
     const auto left = limited ? std::chrono::nanoseconds(deadline - now()) : kNoLimit;
     if (left <= std::chrono::nanoseconds::zero()) return Next::TimedOut;
+    const MonotonicTime start = now();
     sleepUntilWork(left);
+    budget_.slept(now() - start);
   }
 }
 

@@ -91,7 +91,7 @@ std::chrono::nanoseconds SpinBudget::budget() const {
 
 void SpinBudget::adapt(bool paidOff) {
   const int shift = shift_.load(std::memory_order_relaxed);
-  if (paidOff && shift > 0) shift_.store(shift - 1, std::memory_order_relaxed);
+  if (paidOff && shift > 0) shift_.store(0, std::memory_order_relaxed);
   if (!paidOff && shift < kMostShift) shift_.store(shift + 1, std::memory_order_relaxed);
 }
 

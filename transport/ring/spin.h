@@ -35,9 +35,13 @@ class SpinBudget {
     }
     const bool became = spinUntil(ready, now() + budget());
     spinnersNow.fetch_sub(1, std::memory_order_relaxed);
-    adapt(became);
+    if (became) adapt(true);
     return became;
   }
+  // After a failed spin the caller slept so long. A short sleep means that spinning a little longer would
+  // have paid off: without this two sides that both fell asleep once (on a busy machine) would go on waking
+  // each other for ever.
+  void slept(std::chrono::nanoseconds duration) { adapt(duration < wakeCost() * 3 / 2); }
 
  private:
   // Too short to be worth counting as a spinner: the common case where the answer is nearly there.
