@@ -32,7 +32,7 @@ struct Process {
   std::array<Primary, kMaxDevices> primaries{};
   std::atomic<unsigned> epoch{0};
   std::array<int, kMaxDevices> validDevices{};
-  int validCount = 0;
+  std::atomic<int> validCount{0};
 };
 
 constinit Process process;
