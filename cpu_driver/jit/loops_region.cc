@@ -58,8 +58,9 @@ void markLaneLoop(Instruction* latchBranch, llvm::MDNode* accessGroup, uint32_t 
     operands.push_back(llvm::MDNode::get(context, {text("llvm.loop.interleave.count"), number(1)}));
   } else {
     operands.push_back(llvm::MDNode::get(context, {text("llvm.loop.vectorize.enable"), flag(false)}));
-    operands.push_back(llvm::MDNode::get(context, {text("llvm.loop.unroll.disable")}));
   }
+  // Unrolled before the vectoriser sees it, the loop would stay scalar.
+  operands.push_back(llvm::MDNode::get(context, {text("llvm.loop.unroll.disable")}));
   llvm::MDNode* loop = llvm::MDNode::getDistinct(context, operands);
   loop->replaceOperandWith(0, loop);
   latchBranch->setMetadata(llvm::LLVMContext::MD_loop, loop);

@@ -105,6 +105,7 @@ class Whole {
     PHINode* group = builder.CreatePHI(builder.getInt32Ty(), 2, "group");
     group->addIncoming(builder.getInt32(0), phase);
     setGroup(side_, builder, group);
+    forgetSlots(builder);
     prepareDivergedCall();
     if (keepsStates()) {
       Value* state =
@@ -191,8 +192,24 @@ class Whole {
       // emitted.
     }
     Value* point = builder.CreateCall(diverged_, {side_.block, side_.group, atOnce_});
+    forgetSlots(builder);
     llvm::SwitchInst* dispatch = builder.CreateSwitch(point, groupDone_);
     if (keepsStates()) makeResumes(dispatch);
+  }
+
+  // Slots hold nothing here; said by a store, because registers would be carried from group to group otherwise.
+  void forgetSlots(IRBuilder<>& builder) {
+    const auto clear = [&](llvm::AllocaInst* slot) {
+      if (!slot) return;
+      Type* type = slot->getAllocatedType();
+      if (auto* array = llvm::dyn_cast<llvm::ArrayType>(type); array && !array->getElementType()->isVectorTy())
+        type = lanesType(plan_, array->getElementType());
+      builder.CreateAlignedStore(llvm::Constant::getNullValue(type), slot, slot->getAlign());
+    };
+    for (llvm::AllocaInst* slot : side_.slotArrays) clear(slot);
+    for (llvm::AllocaInst* slot : side_.scalarSlots) clear(slot);
+    for (llvm::AllocaInst* slot : resultValues_) clear(slot);
+    for (llvm::AllocaInst* slot : resultPredicates_) clear(slot);
   }
 
   // A group that comes back from scratch memory to a rendezvous' region.
