@@ -7,7 +7,7 @@
 
 namespace vgpu::executor {
 
-Completions::~Completions() {
+void Completions::finish() {
   std::unique_lock lock(mutex_);
   allBack_.wait(lock, [this] { return free_.size() == all_.size(); });
 }

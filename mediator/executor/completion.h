@@ -36,7 +36,7 @@ class Completions {
  public:
   Completions(const Driver& driver, Execution& execution) : driver_(driver), execution_(execution) {}
   // Waits until the driver has called everything back.
-  ~Completions();
+  void finish();
 
   // On failure nothing will happen, and the caller must do it.
   CUresult add(CUstream stream, const Completion& completion);

@@ -42,7 +42,11 @@ Execution::Execution(const Driver& driverTable, transport::HostChannel& hostChan
   }
 }
 
-Execution::~Execution() = default;
+// Whoever may still call back must have done so before the members go.
+Execution::~Execution() {
+  completions.finish();
+  workers.finish();
+}
 
 // ---- the dispatcher's loop
 
@@ -219,9 +223,11 @@ CUresult Execution::settled(ContextObject* context, CUresult status) {
 }
 
 void Execution::answerStrictly(Submission& s, CUresult status) {
-  if (status != CUDA_SUCCESS || !s.context || activeCaptures != 0) return reply(s, status);
-  Wait wait = waitOf(s);
-  await(std::move(wait));
+  const bool waits = status == CUDA_SUCCESS && s.context && s.context->driver && activeCaptures == 0;
+  if (s.wantsReply) return waits ? await(waitOf(s)) : reply(s, status);
+  // The mediator's wish, not the guest's: nobody waits for an answer, so the outcome is kept.
+  if (!waits || queues.anyHeld()) return;
+  if (const CUresult outcome = driver.cuCtxSynchronize(); outcome != CUDA_SUCCESS) keepError(s, outcome);
 }
 
 // ---- handles

@@ -36,7 +36,7 @@ struct ExecutionSettings {
   uint64_t spillBytes = uint64_t{256} << 20;  // staging and held data
   uint32_t heldOperations = 16384;
   uint64_t rangeBase = 0, rangeBytes = 0;  // the session's addresses, reserved
-  bool strict = false;
+  bool strict = false;  // every operation is waited for, also where the guest did not ask
 };
 
 // One wait for the driver, answered when it is over.
@@ -94,7 +94,7 @@ class Execution {
   void posted(Submission& s, CUresult status) {
     if (status != CUDA_SUCCESS) [[unlikely]]
       keepError(s, status);
-    if (s.wantsReply) [[unlikely]]
+    if (s.wantsReply || settings.strict) [[unlikely]]
       answerStrictly(s, status);
   }
   // The outcome of any other row.

@@ -236,6 +236,30 @@ TEST(Execution, AHostFunctionHoldsItsStreamUntilTheGuestHasRunIt) {
   EXPECT_THAT(session.driver.done(), ElementsAre("launch 1", "launch 3", "launch 2"));
 }
 
+TEST(Execution, AStreamThatIsFarBehindIsHeldBeforeItsDriverIsFull) {
+  TestSession session;
+  session.useContext();
+  const uint64_t stream = session.makeStream(0), other = session.makeStream(1);
+  const uint64_t function = session.makeFunction();
+  const CUstream native = session.driver.streams().at(0);
+  session.driver.stop(native);
+  constexpr uint32_t kLaunches = 3000;
+  for (uint32_t i = 1; i <= kLaunches; ++i) session.launch(function, stream, i);
+  session.launch(function, other, 70000);
+  EXPECT_EQ(session.synchronize(other), CUDA_SUCCESS);
+  EXPECT_THAT(session.driver.done(), ElementsAre("launch 70000"));
+  auto waiting = std::async(std::launch::async, [&] { return session.synchronize(stream, 1); });
+  settle(session);
+  session.driver.go(native);
+  EXPECT_EQ(waiting.get(), CUDA_SUCCESS);
+  std::vector<std::string> launches;
+  for (const std::string& what : session.driver.done()) {
+    if (what != "record" && what != "launch 70000") launches.push_back(what);
+  }
+  ASSERT_EQ(launches.size(), kLaunches);
+  for (uint32_t i = 0; i < kLaunches; ++i) EXPECT_EQ(launches[i], "launch " + std::to_string(i + 1));
+}
+
 TEST(Execution, FreeingWaitsForTheContext) {
   TestSession session;
   session.useContext();

@@ -92,7 +92,7 @@ int serve(Prepared& prepared, link::AssignedSession session, link::StatisticsPag
   settings.heldOperations = arguments.limits.outstandingSubmissions;
   settings.rangeBase = reinterpret_cast<uint64_t>(range->data());
   settings.rangeBytes = range->sizeBytes();
-  settings.strict = arguments.strict || hello->strict != 0;
+  settings.strict = arguments.strict;
   OpenAdmission admission;
   // Not destroyed: threads may be inside the driver for as long as the guest's kernels run.
   auto* execution = new Execution(prepared.driver, **channel, statistics, admission, settings);

@@ -12,7 +12,7 @@ constexpr std::chrono::seconds kIdleLife{5};
 
 }  // namespace
 
-Workers::~Workers() {
+void Workers::finish() {
   std::unique_lock lock(mutex_);
   ending_ = true;
   waiting_.clear();
@@ -22,6 +22,7 @@ Workers::~Workers() {
 
 void Workers::run(std::function<void()> work) {
   std::lock_guard lock(mutex_);
+  if (ending_) return;
   waiting_.push_back(std::move(work));
   if (idle_ >= waiting_.size()) return wanted_.notify_one();
   if (threads_ >= most_) return;  // one that is busy takes it when it is done

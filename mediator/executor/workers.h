@@ -14,12 +14,13 @@ namespace vgpu::executor {
 class Workers {
  public:
   explicit Workers(unsigned most) : most_(most) {}
-  // Waits for what runs; what has not begun is dropped.
-  ~Workers();
+  ~Workers() { finish(); }
   Workers(const Workers&) = delete;
   Workers& operator=(const Workers&) = delete;
 
   void run(std::function<void()> work);
+  // Waits for what runs; what has not begun is dropped, and nothing is begun any more.
+  void finish();
 
  private:
   void work();

@@ -111,7 +111,15 @@ void FakeDriver::fill() {
     return copy(to, reinterpret_cast<const void*>(from), bytes, stream);
   };
   table_.cuStreamAddCallback = &addCallback;
-  table_.cuEventRecord = [](CUevent, CUstream stream) { return noted(stream, "record"); };
+  table_.cuEventRecord = [](CUevent event, CUstream stream) {
+    get().recordEvent(event, stream);
+    return CUDA_SUCCESS;
+  };
+  table_.cuEventQuery = [](CUevent event) { return get().isOver(event) ? get().status() : CUDA_ERROR_NOT_READY; };
+  table_.cuEventSynchronize = [](CUevent event) {
+    get().wait(event);
+    return get().status();
+  };
   table_.cuStreamWaitEvent = [](CUstream stream, CUevent, unsigned) { return noted(stream, "wait"); };
   table_.cuStreamQuery = [](CUstream stream) {
     return get().isIdle(stream) ? get().status() : CUDA_ERROR_NOT_READY;
@@ -188,6 +196,29 @@ void FakeDriver::waitAll() {
     }
     return true;
   });
+}
+
+void FakeDriver::recordEvent(CUevent event, CUstream stream) {
+  {
+    std::lock_guard lock(mutex_);
+    ++pendingRecords_[event];
+  }
+  enqueue(stream, [this, event] {
+    note("record");
+    std::lock_guard lock(mutex_);
+    --pendingRecords_[event];
+    changed_.notify_all();
+  });
+}
+
+bool FakeDriver::isOver(CUevent event) {
+  std::lock_guard lock(mutex_);
+  return pendingRecords_[event] == 0;
+}
+
+void FakeDriver::wait(CUevent event) {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [&] { return pendingRecords_[event] == 0; });
 }
 
 void FakeDriver::note(std::string what) {

@@ -3,6 +3,7 @@
 // names in a log. One at a time a process, because a driver's functions know no object. Any thread.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <functional>
@@ -39,6 +40,9 @@ class FakeDriver {
   void wait(CUstream stream);
   void waitAll();
   void note(std::string what);
+  void recordEvent(CUevent event, CUstream stream);
+  bool isOver(CUevent event);
+  void wait(CUevent event);
   CUresult status();
   CUresult takeLaunchFailure();
   CUstream addStream();
@@ -58,6 +62,7 @@ class FakeDriver {
     std::deque<std::function<void()>> waiting;
   };
   std::map<CUstream, Stream> streams_;
+  std::map<CUevent, int> pendingRecords_;
   std::vector<CUstream> made_;
   std::vector<std::string> done_;
   std::atomic<uintptr_t> nextObject_{0x1000};
