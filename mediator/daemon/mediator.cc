@@ -23,8 +23,11 @@ using namespace std::chrono_literals;
 constexpr auto kGraceAfterGuest = 300ms;
 // Between asking an executor to end and ending it.
 constexpr auto kGraceAfterSignal = 1s;
-// CUDA_ERROR_DEVICE_UNAVAILABLE of cuda.h, which the daemon does not include: "busy or unavailable".
-constexpr int32_t kDeviceUnavailable = 46;
+// What cuInit answers then, of cuda.h, which the daemon does not include.
+constexpr int32_t kDeviceUnavailable = 46;  // CUDA_ERROR_DEVICE_UNAVAILABLE
+constexpr int32_t kNoDevice = 100;          // CUDA_ERROR_NO_DEVICE
+
+int32_t errorCodeOf(Refusal refusal) { return refusal == Refusal::NoDriver ? kNoDevice : kDeviceUnavailable; }
 
 // A TCP peer that vanished without a word is noticed within a minute.
 void noticeVanishedPeer(int socket) {
@@ -164,13 +167,17 @@ void Mediator::acceptGuest(const Listener& listener) {
                   "the mediator serves its most sessions already (sessions.max is " +
                       std::to_string(configuration_.mostSessions) + ")");
   }
+  if (const std::string failure = table_.driver().failure; !failure.empty()) {
+    pool_.prestartNow(peer.tenant);  // it may have been mended since
+    return refuse(std::move(socket), Refusal::NoDriver, "the mediator's driver does not work: " + failure);
+  }
   beginSession(listener, std::move(peer), std::move(socket));
 }
 
 void Mediator::refuse(UniqueFd socket, Refusal refusal, const std::string& reason) {
   table_.countRefusal(refusal);
   log::warning("a guest was turned away", {{"reason", reason}});
-  transport::refuseConnection(std::move(socket), kDeviceUnavailable, reason);
+  transport::refuseConnection(std::move(socket), errorCodeOf(refusal), reason);
 }
 
 void Mediator::beginSession(const Listener& listener, Peer peer, UniqueFd socket) {

@@ -210,6 +210,16 @@ TEST(Mediator, AnExecutorThatDoesNotStartIsTriedAgainLater) {
   EXPECT_THAT(mediator.log(), HasSubstr("an executor did not start"));
 }
 
+TEST(Mediator, AGuestIsToldWhyTheDriverDoesNotWork) {
+  MediatorProcess mediator({"--set=executor.driver=/fails"});
+  ASSERT_TRUE(
+      eventually([&] { return mediator.log().find("the driver does not work") != std::string::npos; }));
+  UniqueFd guest = mediator.connect();
+  EXPECT_TRUE(
+      eventually([&] { return mediator.metric("vgpu_sessions_refused_total{reason=\"no_driver\"}") == 1; }));
+  EXPECT_THAT(mediator.log(), HasSubstr("this driver fails"));
+}
+
 TEST(Mediator, IdleExitEndsItAfterItsLastGuest) {
   MediatorProcess mediator({"--idle-exit=1"});
   UniqueFd guest = mediator.connect();

@@ -3,7 +3,7 @@
 namespace vgpu::daemon {
 
 const char* nameOf(Refusal refusal) {
-  constexpr const char* kNames[] = {"too_many_sessions", "no_executor", "draining"};
+  constexpr const char* kNames[] = {"too_many_sessions", "no_executor", "no_driver"};
   return kNames[static_cast<uint32_t>(refusal)];
 }
 

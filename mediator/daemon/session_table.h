@@ -34,7 +34,7 @@ struct SessionView {
   link::SessionSample sample;
 };
 
-enum class Refusal : uint32_t { TooManySessions, NoExecutor, Draining };
+enum class Refusal : uint32_t { TooManySessions, NoExecutor, NoDriver };
 inline constexpr uint32_t kRefusals = 3;
 const char* nameOf(Refusal refusal);
 const char* nameOf(link::SessionCarrier carrier);

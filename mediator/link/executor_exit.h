@@ -1,5 +1,5 @@
-// How an executor process tells the daemon, by its exit code, why it ended. Whatever else it ends with (a signal,
-// another code) is a crash, and counted as one.
+// How an executor process tells the daemon, by its exit code, why it ended. Whatever else it ends with (a
+// signal, another code) is a crash, and counted as one.
 #pragma once
 
 namespace vgpu::link {

@@ -64,7 +64,17 @@ Status setLimit(int which, rlim_t value, const char* name) {
   return success();
 }
 
+// Limits that a user has set for his shell and that would cut a session's memory or files: as far up as is
+// allowed.
+void raiseLimit(int which) {
+  struct rlimit limit;
+  if (::getrlimit(static_cast<__rlimit_resource_t>(which), &limit) < 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(static_cast<__rlimit_resource_t>(which), &limit);
+}
+
 Status setLimits(const ExecutorLimits& limits) {
+  for (int which : {RLIMIT_AS, RLIMIT_DATA, RLIMIT_FSIZE, RLIMIT_CPU}) raiseLimit(which);
   Status status = setLimit(RLIMIT_CORE, 0, "core");
   if (status) status = setLimit(RLIMIT_NOFILE, limits.openFiles, "nofile");
   if (status && limits.processes != 0) status = setLimit(RLIMIT_NPROC, limits.processes, "nproc");

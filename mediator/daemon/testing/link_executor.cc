@@ -67,8 +67,10 @@ int run() {
   Result<StatisticsWriter> statistics = StatisticsWriter::open(kStatisticsFd);
   if (!statistics) fail(statistics.error());
   DriverReport report{13000, "", {{"test device", "GPU-test", uint64_t{80} << 30, 9, 0, arguments->workers}}};
+  if (arguments->driverLibrary == "/fails") report = {0, "this driver fails", {}};
   if (Status status = reportDriver(kControlFd, report); !status) fail(status.error());
   if (Status status = enterGuestStage(arguments->sandbox); !status) fail(status.error());
+  if (!report.failure.empty()) return kFailed;
   statistics->page()->setState(SessionState::Ready);
 
   Result<std::optional<AssignedSession>> session = receiveSession(kControlFd);
