@@ -2,6 +2,8 @@
 
 #include <dlfcn.h>
 
+#include <cstdlib>
+
 #include <string>
 
 #include "base/log.h"
@@ -20,7 +22,10 @@ struct Compiler {
 std::string ownFolder() {
   Dl_info info;
   if (::dladdr(reinterpret_cast<void*>(&ownFolder), &info) == 0 || !info.dli_fname) return {};
-  const std::string path = info.dli_fname;
+  // Programs find this library through a link named libcuda.so.1, in a folder of its own.
+  char* resolved = ::realpath(info.dli_fname, nullptr);
+  const std::string path = resolved ? resolved : info.dli_fname;
+  std::free(resolved);
   const size_t slash = path.rfind('/');
   return slash == std::string::npos ? std::string() : path.substr(0, slash + 1);
 }

@@ -4,7 +4,9 @@
 
 #include <condition_variable>
 #include <deque>
+#include <map>
 #include <mutex>
+#include <thread>
 
 #include "base/check.h"
 #include "cpu_driver/runtime/thread_state.h"
@@ -66,7 +68,51 @@ class SideThread {
   bool started_ = false;
 };
 
+class Timer {
+ public:
+  void post(std::chrono::steady_clock::time_point due, std::function<void()> job) {
+    std::lock_guard lock(mutex_);
+    if (!started_) {
+      started_ = true;
+      std::thread([this] { run(); }).detach();
+    }
+    jobs_.emplace(due, std::move(job));
+    wake_.notify_one();
+  }
+
+ private:
+  void run() {
+    std::unique_lock lock(mutex_);
+    for (;;) {
+      if (jobs_.empty()) {
+        wake_.wait(lock);
+        continue;
+      }
+      const auto first = jobs_.begin();
+      if (first->first > std::chrono::steady_clock::now()) {
+        wake_.wait_until(lock, first->first);
+        continue;
+      }
+      const auto job = std::move(first->second);
+      jobs_.erase(first);
+      lock.unlock();
+      job();
+      lock.lock();
+    }
+  }
+
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::multimap<std::chrono::steady_clock::time_point, std::function<void()>> jobs_;
+  bool started_ = false;
+};
+
 }  // namespace
+
+void runAfter(std::chrono::microseconds delay, std::function<void()> job) {
+  static auto* kTimer = new Timer;
+  kTimer->post(std::chrono::steady_clock::now() + delay, std::move(job));
+}
 
 void runOnCompileThread(std::function<void()> job) {
   static auto* kThread = new SideThread("vgpu-compile", false);
