@@ -13,8 +13,11 @@ std::string quote(std::string_view name) { return "'" + std::string(name.substr(
 }  // namespace
 
 BodyParser::BodyParser(const Module::State& module, const Function& function, Body& body)
-    : module_(module), function_(function), body_(body),
-      cursor_(std::string_view(module.text).substr(0, function.bodyEnd), function.bodyBegin, function.bodyLine),
+    : module_(module),
+      function_(function),
+      body_(body),
+      cursor_(std::string_view(module.text).substr(0, function.bodyEnd), function.bodyBegin,
+              function.bodyLine),
       declarations_(cursor_, initialBudget_) {}
 
 std::optional<Diagnostic> BodyParser::parse() {
@@ -83,7 +86,8 @@ void BodyParser::directive() {
     return cursor_.fail("." + std::string(word) + " needs a label");
   }
   Space space = spaceNamed(word);
-  if (space == Space::Reg || space == Space::Local || space == Space::Shared || space == Space::Param) return declare(space);
+  if (space == Space::Reg || space == Space::Local || space == Space::Shared || space == Space::Param)
+    return declare(space);
   cursor_.fail("unknown directive '." + std::string(word.substr(0, 80)) + "' in a function");
 }
 
@@ -117,9 +121,12 @@ void BodyParser::declareRegister(const DeclaredVariable& declared) {
   if (variable.array) return cursor_.failAt(variable.line, "registers have no arrays");
   bool fresh;
   if (declared.rangeCount != 0) {
-    fresh = scope.ranges.emplace(variable.name, Range{variable.type, declared.rangeCount, declared.vectorWidth}).second;
+    fresh =
+        scope.ranges.emplace(variable.name, Range{variable.type, declared.rangeCount, declared.vectorWidth})
+            .second;
   } else {
-    Name name{declared.vectorWidth > 1 ? Name::Kind::VectorRegister : Name::Kind::Register, 0, declared.vectorWidth};
+    Name name{declared.vectorWidth > 1 ? Name::Kind::VectorRegister : Name::Kind::Register, 0,
+              declared.vectorWidth};
     auto [at, inserted] = scope.names.emplace(variable.name, name);
     fresh = inserted;
     if (fresh) at->second.index = addRegister(variable.name, variable.type, declared.vectorWidth);
@@ -139,7 +146,8 @@ void BodyParser::declare(Space space) {
     if (copies != 0) return cursor_.failAt(declared.variable.line, "ranges of variables are not supported");
     Name name{Name::Kind::Variable, uint32_t(body_.variables.size())};
     if (!scopes_.back().names.emplace(declared.variable.name, name).second) {
-      return cursor_.failAt(declared.variable.line, "duplicate definition of " + quote(declared.variable.name));
+      return cursor_.failAt(declared.variable.line,
+                            "duplicate definition of " + quote(declared.variable.name));
     }
     body_.variables.push_back(std::move(declared.variable));
   }
@@ -171,11 +179,12 @@ void BodyParser::targetList(std::string_view name, bool functions) {
     std::string_view target = cursor_.expectName();
     if (functions) {
       auto found = module_.functionNames.find(target);
-      if (found == module_.functionNames.end()) return cursor_.failAt(line, "unknown symbol " + quote(target));
+      if (found == module_.functionNames.end())
+        return cursor_.failAt(line, "unknown symbol " + quote(target));
       list.targets.push_back(found->second);
     } else {
-      pendingLabels_.push_back({kNoIndex, named.index, uint32_t(list.targets.size()), scopes_.back().id, line, target,
-                                Operand::Kind::Label});
+      pendingLabels_.push_back({kNoIndex, named.index, uint32_t(list.targets.size()), scopes_.back().id, line,
+                                target, Operand::Kind::Label});
       list.targets.push_back(0);
     }
   } while (cursor_.accept(',') && !cursor_.atEnd());
@@ -208,7 +217,8 @@ void BodyParser::resolveLabels() {
     if (cursor_.failed()) return;
     const Operand* found = nullptr;
     auto named = labels_.find(pending.name);
-    for (uint32_t scope = pending.scope; named != labels_.end() && scope != kNoIndex && !found; scope = scopeParents_[scope]) {
+    for (uint32_t scope = pending.scope; named != labels_.end() && scope != kNoIndex && !found;
+         scope = scopeParents_[scope]) {
       for (const auto& [id, operand] : named->second) {
         if (id == scope) found = &operand;
       }

@@ -1,5 +1,5 @@
-// The body of one function. Runs where Module::body() runs, under that body's own lock; the text is untrusted:
-// scopes and operand lists nest to a bound, registers of a range exist once they are named.
+// The body of one function. Runs where Module::body() runs, under that body's own lock; the text is
+// untrusted: scopes and operand lists nest to a bound, registers of a range exist once they are named.
 #pragma once
 
 #include <unordered_map>
@@ -87,7 +87,8 @@ class BodyParser {
   DeclarationParser declarations_;
   std::vector<Scope> scopes_;
   std::vector<uint32_t> scopeParents_;  // by scope id
-  std::unordered_map<std::string_view, std::vector<std::pair<uint32_t, Operand>>> labels_;  // scope id, what it names
+  std::unordered_map<std::string_view, std::vector<std::pair<uint32_t, Operand>>>
+      labels_;  // scope id, what it names
   std::vector<PendingLabel> pendingLabels_;
   int groupDepth_ = 0;
   // Of the instruction at hand.

@@ -1,5 +1,5 @@
-// Operands against their instruction: how many, which kind, which type (PTX ISA, 9.4.1: operand size exceeding
-// instruction-type size, and the tables of operand compatibility).
+// Operands against their instruction: how many, which kind, which type (PTX ISA, 9.4.1: operand size
+// exceeding instruction-type size, and the tables of operand compatibility).
 #include "cpu_driver/ptx/body_parser.h"
 
 namespace vgpu::ptx {
@@ -7,11 +7,16 @@ namespace {
 
 Type wider(Type type) {
   switch (type) {
-    case Type::U16: return Type::U32;
-    case Type::S16: return Type::S32;
-    case Type::U32: return Type::U64;
-    case Type::S32: return Type::S64;
-    default: return type;
+    case Type::U16:
+      return Type::U32;
+    case Type::S16:
+      return Type::S32;
+    case Type::U32:
+      return Type::U64;
+    case Type::S32:
+      return Type::S64;
+    default:
+      return type;
   }
 }
 
@@ -48,7 +53,8 @@ class Checker {
     if (ok && instruction_.opcode == Opcode::Cvt) ok = conversion();
     if (ok && instruction_.opcode == Opcode::Mov) ok = move();
     if (ok) return {};
-    return "arguments mismatch for instruction '" + std::string(spelling(instruction_.opcode)) + "'" + reason_;
+    return "arguments mismatch for instruction '" + std::string(spelling(instruction_.opcode)) + "'" +
+           reason_;
   }
 
  private:
@@ -68,15 +74,24 @@ class Checker {
 
   Type typeOf(char type) const {
     switch (type) {
-      case '0': return instruction_.types[0];
-      case '1': return instruction_.types[1];
-      case 'w': return wider(instruction_.types[0]);
-      case '@': return instruction_.has(Modifier::Wide) ? wider(instruction_.types[0]) : instruction_.types[0];
-      case 'u': return Type::B32;
-      case 'U': return Type::B64;
-      case 'b': return Type::B16;
-      case 'p': return Type::Pred;
-      default: return Type::None;
+      case '0':
+        return instruction_.types[0];
+      case '1':
+        return instruction_.types[1];
+      case 'w':
+        return wider(instruction_.types[0]);
+      case '@':
+        return instruction_.has(Modifier::Wide) ? wider(instruction_.types[0]) : instruction_.types[0];
+      case 'u':
+        return Type::B32;
+      case 'U':
+        return Type::B64;
+      case 'b':
+        return Type::B16;
+      case 'p':
+        return Type::Pred;
+      default:
+        return Type::None;
     }
   }
 
@@ -89,17 +104,21 @@ class Checker {
 
   bool source(size_t index, const Operand& operand, Type wanted) {
     switch (operand.kind) {
-      case Operand::Kind::Register: return registerFits(index, operand, wanted);
-      case Operand::Kind::Integer: return wanted != Type::Pred || fail(index, "must be a predicate");
+      case Operand::Kind::Register:
+        return registerFits(index, operand, wanted);
+      case Operand::Kind::Integer:
+        return wanted != Type::Pred || fail(index, "must be a predicate");
       case Operand::Kind::Float:
-        return wanted == Type::None || isFloating(wanted) || kindOf(wanted) == Kind::Bits || fail(index, "must be an integer");
+        return wanted == Type::None || isFloating(wanted) || kindOf(wanted) == Kind::Bits ||
+               fail(index, "must be an integer");
       case Operand::Kind::Special:
       case Operand::Kind::ModuleVariable:
       case Operand::Kind::LocalVariable:
       case Operand::Kind::Parameter:
       case Operand::Kind::Function:
         return isInteger(wanted) || wanted == Type::None || fail(index, "must be a register or a constant");
-      default: return fail(index, "must be a register or a constant");
+      default:
+        return fail(index, "must be a register or a constant");
     }
   }
 
@@ -110,13 +129,17 @@ class Checker {
         if (operand.kind == Operand::Kind::Sink) return true;
         if (operand.kind != Operand::Kind::Register) return fail(index, "must be a register");
         return !operand.negated ? registerFits(index, operand, wanted) : fail(index, "must not be negated");
-      case 's': return source(index, operand, wanted);
+      case 's':
+        return source(index, operand, wanted);
       case 'g':
         if (operand.kind != Operand::Kind::Register) return fail(index, "must be a predicate");
         return registerFits(index, operand, Type::Pred);
-      case 'a': return operand.kind == Operand::Kind::Address || fail(index, "must be an address");
-      case 'l': return operand.kind == Operand::Kind::Label || fail(index, "must be a label");
-      default: return true;
+      case 'a':
+        return operand.kind == Operand::Kind::Address || fail(index, "must be an address");
+      case 'l':
+        return operand.kind == Operand::Kind::Label || fail(index, "must be a label");
+      default:
+        return true;
     }
   }
 
@@ -147,7 +170,7 @@ class Checker {
     }
     if (written) return fail(index, "must be a register");
     return operand.kind != Operand::Kind::Address && operand.kind != Operand::Kind::Vector &&
-               operand.kind != Operand::Kind::Texture
+                   operand.kind != Operand::Kind::Texture
                ? true
                : fail(index, "must be a register or a constant");
   }
@@ -158,7 +181,10 @@ class Checker {
     if (instruction_.typeCount != 1) return false;
     if (operand(address).kind != Operand::Kind::Address) return fail(address, "must be an address");
     const Operand& values = operand(data);
-    uint32_t width = instruction_.has(Modifier::V2) ? 2 : instruction_.has(Modifier::V4) ? 4 : instruction_.has(Modifier::V8) ? 8 : 1;
+    uint32_t width = instruction_.has(Modifier::V2)   ? 2
+                     : instruction_.has(Modifier::V4) ? 4
+                     : instruction_.has(Modifier::V8) ? 8
+                                                      : 1;
     if (values.kind != Operand::Kind::Vector) {
       return width == 1 ? value(data, values, instruction_.types[0], loads) : fail(data, "must be a vector");
     }

@@ -1,5 +1,5 @@
-// Reading tokens one by one with one failure that stays: after it every token is End, so that parsers need no checks of
-// their own to stop. Runs where load() runs; the text is untrusted and outlives the cursor.
+// Reading tokens one by one with one failure that stays: after it every token is End, so that parsers need no
+// checks of their own to stop. Runs where load() runs; the text is untrusted and outlives the cursor.
 #pragma once
 
 #include <optional>

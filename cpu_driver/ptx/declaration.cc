@@ -9,7 +9,8 @@ namespace vgpu::ptx {
 namespace {
 
 constexpr size_t kMaxDimensions = 16;
-constexpr uint64_t kMaxVariableBytes = uint64_t{1} << 40;  // larger than any memory, small enough not to overflow
+constexpr uint64_t kMaxVariableBytes = uint64_t{1}
+                                       << 40;  // larger than any memory, small enough not to overflow
 
 }  // namespace
 
@@ -84,7 +85,8 @@ void DeclarationParser::dimensions(DeclaredVariable& declared) {
       continue;
     }
     int64_t count = parseInteger(cursor_);
-    if (count < 0 || uint64_t(count) > kMaxVariableBytes) cursor_.fail("an array's dimension is out of range");
+    if (count < 0 || uint64_t(count) > kMaxVariableBytes)
+      cursor_.fail("an array's dimension is out of range");
     if (dimensions_.size() == kMaxDimensions) cursor_.fail("an array has too many dimensions");
     dimensions_.push_back(uint64_t(count));
     cursor_.expect(']');
@@ -136,7 +138,8 @@ std::vector<DeclaredVariable> DeclarationParser::variables(Space space, Linkage 
     if (cursor_.accept('=')) initializer(declared);
     if (declared.variable.sizeBytes == 0 && space != Space::Reg && linkage != Linkage::Extern &&
         sizeOf(found.type) != 0 && !cursor_.failed()) {
-      cursor_.failAt(declared.variable.line, "array '" + std::string(declared.variable.name.substr(0, 200)) + "' has no size");
+      cursor_.failAt(declared.variable.line,
+                     "array '" + std::string(declared.variable.name.substr(0, 200)) + "' has no size");
     }
     all.push_back(std::move(declared));
   } while (cursor_.accept(',') && !cursor_.atEnd());
@@ -167,7 +170,8 @@ std::vector<Variable> DeclarationParser::parameters(bool anonymous) {
       declared = declarator(found, space);
     }
     Variable& variable = declared.variable;
-    if (found.type == Type::Pred && space == Space::Param) cursor_.failAt(variable.line, "a parameter cannot be a predicate");
+    if (found.type == Type::Pred && space == Space::Param)
+      cursor_.failAt(variable.line, "a parameter cannot be a predicate");
     offset = (offset + variable.alignment - 1) & ~uint64_t{variable.alignment - 1};
     variable.offset = offset;
     offset += variable.sizeBytes;

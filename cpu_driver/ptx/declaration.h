@@ -1,5 +1,5 @@
-// Variable and parameter declarations, with their initial values. Runs where load() runs; the text is untrusted:
-// sizes are 64-bit and checked, initial values are bounded by the length of the text.
+// Variable and parameter declarations, with their initial values. Runs where load() runs; the text is
+// untrusted: sizes are 64-bit and checked, initial values are bounded by the length of the text.
 #pragma once
 
 #include <vector>
@@ -25,7 +25,8 @@ struct DeclaredVariable {
 class DeclarationParser {
  public:
   // Initial values use up `initialBudget` bytes, shared by all declarations of a module.
-  DeclarationParser(Cursor& cursor, uint64_t& initialBudget) : cursor_(cursor), initialBudget_(initialBudget) {}
+  DeclarationParser(Cursor& cursor, uint64_t& initialBudget)
+      : cursor_(cursor), initialBudget_(initialBudget) {}
 
   // What follows the state space's word up to and with the ';': any number of variables.
   std::vector<DeclaredVariable> variables(Space space, Linkage linkage);

@@ -20,17 +20,36 @@ Constant floating(double value) { return {true, false, false, std::bit_cast<uint
 int precedenceOf(const Token& token) {
   if (token.kind != Token::Kind::Punctuator) return 0;
   switch (token.punctuator) {
-    case '*': case '/': case '%': return 10;
-    case '+': case '-': return 9;
-    case Token::ShiftLeft: case Token::ShiftRight: return 8;
-    case '<': case '>': case Token::LessEqual: case Token::GreaterEqual: return 7;
-    case Token::Equal: case Token::NotEqual: return 6;
-    case '&': return 5;
-    case '^': return 4;
-    case '|': return 3;
-    case Token::AndAnd: return 2;
-    case Token::OrOr: return 1;
-    default: return 0;
+    case '*':
+    case '/':
+    case '%':
+      return 10;
+    case '+':
+    case '-':
+      return 9;
+    case Token::ShiftLeft:
+    case Token::ShiftRight:
+      return 8;
+    case '<':
+    case '>':
+    case Token::LessEqual:
+    case Token::GreaterEqual:
+      return 7;
+    case Token::Equal:
+    case Token::NotEqual:
+      return 6;
+    case '&':
+      return 5;
+    case '^':
+      return 4;
+    case '|':
+      return 3;
+    case Token::AndAnd:
+      return 2;
+    case Token::OrOr:
+      return 1;
+    default:
+      return 0;
   }
 }
 
@@ -52,17 +71,29 @@ uint64_t shift(uint64_t a, uint64_t count, bool left, bool isUnsigned) {
 
 Constant combineFloats(Cursor& cursor, char16_t op, double a, double b) {
   switch (op) {
-    case '+': return floating(a + b);
-    case '-': return floating(a - b);
-    case '*': return floating(a * b);
-    case '/': return floating(a / b);
-    case '<': return integer(a < b);
-    case '>': return integer(a > b);
-    case Token::LessEqual: return integer(a <= b);
-    case Token::GreaterEqual: return integer(a >= b);
-    case Token::Equal: return integer(a == b);
-    case Token::NotEqual: return integer(a != b);
-    default: cursor.fail("an integer operator in a floating-point constant expression"); return {};
+    case '+':
+      return floating(a + b);
+    case '-':
+      return floating(a - b);
+    case '*':
+      return floating(a * b);
+    case '/':
+      return floating(a / b);
+    case '<':
+      return integer(a < b);
+    case '>':
+      return integer(a > b);
+    case Token::LessEqual:
+      return integer(a <= b);
+    case Token::GreaterEqual:
+      return integer(a >= b);
+    case Token::Equal:
+      return integer(a == b);
+    case Token::NotEqual:
+      return integer(a != b);
+    default:
+      cursor.fail("an integer operator in a floating-point constant expression");
+      return {};
   }
 }
 
@@ -72,24 +103,42 @@ Constant combine(Cursor& cursor, char16_t op, const Constant& left, const Consta
   bool u = left.isUnsigned || right.isUnsigned;
   bool less = u ? a < b : int64_t(a) < int64_t(b);
   switch (op) {
-    case '+': return integer(a + b, u);
-    case '-': return integer(a - b, u);
-    case '*': return integer(a * b, u);
-    case '/': return integer(divide(cursor, a, b, u, false), u);
-    case '%': return integer(divide(cursor, a, b, u, true), u);
-    case Token::ShiftLeft: return integer(shift(a, b, true, left.isUnsigned), left.isUnsigned);
-    case Token::ShiftRight: return integer(shift(a, b, false, left.isUnsigned), left.isUnsigned);
-    case '<': return integer(less);
-    case '>': return integer(!less && a != b);
-    case Token::LessEqual: return integer(less || a == b);
-    case Token::GreaterEqual: return integer(!less);
-    case Token::Equal: return integer(a == b);
-    case Token::NotEqual: return integer(a != b);
-    case '&': return integer(a & b, u);
-    case '^': return integer(a ^ b, u);
-    case '|': return integer(a | b, u);
-    case Token::AndAnd: return integer(a && b);
-    default: return integer(a || b);
+    case '+':
+      return integer(a + b, u);
+    case '-':
+      return integer(a - b, u);
+    case '*':
+      return integer(a * b, u);
+    case '/':
+      return integer(divide(cursor, a, b, u, false), u);
+    case '%':
+      return integer(divide(cursor, a, b, u, true), u);
+    case Token::ShiftLeft:
+      return integer(shift(a, b, true, left.isUnsigned), left.isUnsigned);
+    case Token::ShiftRight:
+      return integer(shift(a, b, false, left.isUnsigned), left.isUnsigned);
+    case '<':
+      return integer(less);
+    case '>':
+      return integer(!less && a != b);
+    case Token::LessEqual:
+      return integer(less || a == b);
+    case Token::GreaterEqual:
+      return integer(!less);
+    case Token::Equal:
+      return integer(a == b);
+    case Token::NotEqual:
+      return integer(a != b);
+    case '&':
+      return integer(a & b, u);
+    case '^':
+      return integer(a ^ b, u);
+    case '|':
+      return integer(a | b, u);
+    case Token::AndAnd:
+      return integer(a && b);
+    default:
+      return integer(a || b);
   }
 }
 
@@ -106,7 +155,8 @@ Constant parsePrimary(Cursor& cursor, int depth) {
   if (cursor.at('(')) return parseParentheses(cursor, depth);
   if (cursor.accept('-')) {
     Constant c = parsePrimary(cursor, depth + 1);
-    return c.isFloat ? floating(-asDouble(c)) : integer(0 - c.bits, c.isUnsigned && c.bits <= uint64_t(INT64_MAX));
+    return c.isFloat ? floating(-asDouble(c))
+                     : integer(0 - c.bits, c.isUnsigned && c.bits <= uint64_t(INT64_MAX));
   }
   if (cursor.accept('+')) return parsePrimary(cursor, depth + 1);
   if (cursor.accept('~')) {
@@ -133,7 +183,8 @@ Constant parseParentheses(Cursor& cursor, int depth) {
     bool isUnsigned = cursor.take().text == "u64";
     cursor.expect(')');
     Constant c = parsePrimary(cursor, depth + 1);
-    return integer(c.isFloat ? uint64_t(int64_t(std::fmin(std::fmax(asDouble(c), -9e18), 9e18))) : c.bits, isUnsigned);
+    return integer(c.isFloat ? uint64_t(int64_t(std::fmin(std::fmax(asDouble(c), -9e18), 9e18))) : c.bits,
+                   isUnsigned);
   }
   Constant c = parseBinary(cursor, 0, depth + 1);
   if (cursor.accept('?')) {

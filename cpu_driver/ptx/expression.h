@@ -1,5 +1,6 @@
 // Constant expressions (PTX ISA, 4.5 and 4.6): 64-bit integers and doubles, C's operators.
-// Runs where load() runs. The text is untrusted: nesting is bounded, division by zero and overflow are defined.
+// Runs where load() runs. The text is untrusted: nesting is bounded, division by zero and overflow are
+// defined.
 #pragma once
 
 #include "cpu_driver/ptx/cursor.h"
@@ -8,9 +9,9 @@ namespace vgpu::ptx {
 
 struct Constant {
   bool isFloat = false;
-  bool single = false;      // a lone 0f literal: `bits` are the float's 32 bits
+  bool single = false;  // a lone 0f literal: `bits` are the float's 32 bits
   bool isUnsigned = false;
-  uint64_t bits = 0;        // the integer, or a double's bits
+  uint64_t bits = 0;  // the integer, or a double's bits
 };
 
 // At an integer, a float, '(' , a unary operator or WARP_SZ. Fails the cursor on anything else.

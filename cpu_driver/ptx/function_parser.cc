@@ -96,7 +96,8 @@ void ModuleParser::body(Function& function) {
 
 void ModuleParser::addFunction(Function function) {
   if (state_.variableNames.contains(function.name)) {
-    return cursor_.failAt(function.line, "duplicate definition of '" + std::string(function.name.substr(0, 200)) + "'");
+    return cursor_.failAt(function.line,
+                          "duplicate definition of '" + std::string(function.name.substr(0, 200)) + "'");
   }
   auto [at, fresh] = state_.functionNames.emplace(function.name, uint32_t(state_.functions.size()));
   if (fresh) {

@@ -41,7 +41,8 @@ void DeclarationParser::symbolElement(DeclaredVariable& declared, uint64_t offse
   relocation.sizeBytes = uint8_t(sizeOf(variable.type));
   if (mask != 0) {
     relocation.shift = uint8_t(std::countr_zero(mask));
-    if (relocation.shift % 8 != 0 || mask >> relocation.shift != 0xff) cursor_.fail("a mask must select one byte");
+    if (relocation.shift % 8 != 0 || mask >> relocation.shift != 0xff)
+      cursor_.fail("a mask must select one byte");
     relocation.sizeBytes = 1;
     cursor_.expect('(');
   }
@@ -69,7 +70,8 @@ void DeclarationParser::element(DeclaredVariable& declared, uint64_t offset) {
   uint32_t size = sizeOf(variable.type);
   if (cursor_.atName() && cursor_.token().text != "WARP_SZ") return symbolElement(declared, offset, 0);
   Constant value = parseConstant(cursor_);
-  if (cursor_.at('(') && !value.isFloat && value.bits != 0) return symbolElement(declared, offset, value.bits);
+  if (cursor_.at('(') && !value.isFloat && value.bits != 0)
+    return symbolElement(declared, offset, value.bits);
   if (cursor_.failed()) return;
   if (size == 0 || size > 16) return cursor_.fail("a variable of this type cannot be initialised");
   std::byte* bytes = initialBytes(variable, offset, size);
@@ -103,7 +105,8 @@ uint64_t DeclarationParser::list(DeclaredVariable& declared, size_t level, uint6
   return offset;
 }
 
-// addr_mode_0 = wrap, filter_mode = linear, ...: sampler state of texmode_independent, which a driver sets anew.
+// addr_mode_0 = wrap, filter_mode = linear, ...: sampler state of texmode_independent, which a driver sets
+// anew.
 void DeclarationParser::samplerFields() {
   cursor_.expect('{');
   while (!cursor_.atEnd() && !cursor_.at('}')) {

@@ -19,7 +19,8 @@ void BodyParser::guarded() {
   std::string_view name = cursor_.expectName();
   if (cursor_.failed()) return;
   const Name* found = find(name);
-  if (found == nullptr) return cursor_.failAt(line, "unknown symbol '" + std::string(name.substr(0, 200)) + "'");
+  if (found == nullptr)
+    return cursor_.failAt(line, "unknown symbol '" + std::string(name.substr(0, 200)) + "'");
   bool predicate = found->kind == Name::Kind::Register && body_.registers[found->index].type == Type::Pred;
   if (!predicate) return cursor_.failAt(line, "the guard of an instruction must be a predicate register");
   guard_ = found->index;
@@ -29,7 +30,8 @@ void BodyParser::guarded() {
   instruction(opcode.text, opcode.line, opcode.offset);
 }
 
-// .word after an opcode. False if the instruction is not supported; the cursor fails if a word is none of PTX's.
+// .word after an opcode. False if the instruction is not supported; the cursor fails if a word is none of
+// PTX's.
 bool BodyParser::suffixes(Instruction& instruction) {
   const OpcodeInfo& info = infoOf(instruction.opcode);
   bool supported = !info.refused;
@@ -39,7 +41,8 @@ bool BodyParser::suffixes(Instruction& instruction) {
       if (instruction.typeCount < 4) {
         size_t at = instruction.typeCount++;
         instruction.types[at] = type;
-        supported = supported && (info.anyTypes || (at < info.typeCount && info.types[at].test(size_t(type))));
+        supported =
+            supported && (info.anyTypes || (at < info.typeCount && info.types[at].test(size_t(type))));
       } else {
         supported = false;
       }
@@ -60,7 +63,8 @@ bool BodyParser::suffixes(Instruction& instruction) {
 
 void BodyParser::refuse(const Instruction& instruction) {
   uint32_t end = cursor_.offset();
-  std::string_view text = std::string_view(module_.text).substr(instruction.textOffset, end - instruction.textOffset);
+  std::string_view text =
+      std::string_view(module_.text).substr(instruction.textOffset, end - instruction.textOffset);
   std::string what;
   for (char c : text.substr(0, kLongestRefusal)) {
     if (c > ' ' && c <= '~') what += c;
@@ -80,7 +84,8 @@ void BodyParser::instruction(std::string_view name, uint32_t line, uint32_t offs
   guardNegated_ = false;
   if (cursor_.failed()) return;
   if (made.opcode == Opcode::None) {
-    return cursor_.failAt(line, "'" + std::string(name.substr(0, 80)) + "' is no name of any known instruction");
+    return cursor_.failAt(line,
+                          "'" + std::string(name.substr(0, 80)) + "' is no name of any known instruction");
   }
   if (!suffixes(made)) {
     if (!cursor_.failed()) refuse(made);
@@ -116,7 +121,8 @@ void BodyParser::operands(Instruction& instruction) {
   instruction.operandCount = uint8_t(list.size());
 }
 
-// call {(results),} callee {, (arguments)} {, prototype or targets}: as operands results, callee, arguments, prototype.
+// call {(results),} callee {, (arguments)} {, prototype or targets}: as operands results, callee, arguments,
+// prototype.
 void BodyParser::callOperands(std::vector<Operand>& list) {
   Instruction call;
   call.opcode = Opcode::Call;

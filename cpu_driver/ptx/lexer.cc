@@ -208,7 +208,8 @@ Token Lexer::decimalFloat() {
   double value = 0;
   // charconv takes ".5" and "5."; the text is bounded by the view.
   auto [end, code] = std::from_chars(text_.data() + begin, text_.data() + text_.size(), value);
-  if (code != std::errc() || end == text_.data() + begin) return error("a floating-point number cannot be read");
+  if (code != std::errc() || end == text_.data() + begin)
+    return error("a floating-point number cannot be read");
   position_ = size_t(end - text_.data());
   if (isNameCharacter(at(position_))) return error("a number ends in a letter");
   Token token = make(Token::Kind::Float, begin);
@@ -232,8 +233,9 @@ Token Lexer::punctuator() {
   static constexpr struct {
     char first, second;
     char16_t value;
-  } kDoubles[] = {{'<', '<', Token::ShiftLeft}, {'>', '>', Token::ShiftRight}, {'=', '=', Token::Equal},
-                  {'!', '=', Token::NotEqual},  {'<', '=', Token::LessEqual},  {'>', '=', Token::GreaterEqual},
+  } kDoubles[] = {{'<', '<', Token::ShiftLeft}, {'>', '>', Token::ShiftRight},
+                  {'=', '=', Token::Equal},     {'!', '=', Token::NotEqual},
+                  {'<', '=', Token::LessEqual}, {'>', '=', Token::GreaterEqual},
                   {'&', '&', Token::AndAnd},    {'|', '|', Token::OrOr}};
   char c = text_[position_], second = at(position_ + 1);
   size_t begin = position_;

@@ -1,5 +1,5 @@
-// The words of PTX text. Runs where load() runs; owns nothing: tokens point into the text, which must outlive them.
-// The text is untrusted; an unreadable word becomes an Error token, the end of text End, for ever.
+// The words of PTX text. Runs where load() runs; owns nothing: tokens point into the text, which must outlive
+// them. The text is untrusted; an unreadable word becomes an Error token, the end of text End, for ever.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,16 @@ struct Token {
     Punctuator,  // `punctuator`: one of { } ( ) [ ] , ; : | ! + - * / % < > & ^ ~ ? = @, or a Double
   };
   // Punctuators of two characters.
-  enum Double : char16_t { ShiftLeft = 0x100, ShiftRight, Equal, NotEqual, LessEqual, GreaterEqual, AndAnd, OrOr };
+  enum Double : char16_t {
+    ShiftLeft = 0x100,
+    ShiftRight,
+    Equal,
+    NotEqual,
+    LessEqual,
+    GreaterEqual,
+    AndAnd,
+    OrOr
+  };
 
   Kind kind = Kind::End;
   bool single = false;
@@ -35,7 +44,8 @@ struct Token {
 
 class Lexer {
  public:
-  Lexer(std::string_view text, uint32_t offset, uint32_t line) : text_(text), position_(offset), line_(line) {}
+  Lexer(std::string_view text, uint32_t offset, uint32_t line)
+      : text_(text), position_(offset), line_(line) {}
 
   Token next();
   // Passes everything up to and with the '}' that closes a '{' already read; false if there is none.

@@ -39,7 +39,8 @@ LoadResult load(std::string_view text, BodyParsing bodies) {
     state->bodies.push_back(function.defined ? std::make_unique<BodySlot>() : nullptr);
   }
   auto module = std::make_shared<const Module>(std::move(state));
-  bool eager = bodies == BodyParsing::Eager || (bodies == BodyParsing::Auto && text.size() <= kEagerTextBytes);
+  bool eager =
+      bodies == BodyParsing::Eager || (bodies == BodyParsing::Auto && text.size() <= kEagerTextBytes);
   for (uint32_t i = 0; eager && i < module->functions().size(); ++i) {
     if (!module->functions()[i].defined) continue;
     auto body = module->body(i);
@@ -78,7 +79,8 @@ uint32_t Module::findKernel(std::string_view name) const {
 
 std::variant<const Body*, Diagnostic> Module::body(uint32_t function) const {
   const Function& wanted = functions()[function];
-  if (!wanted.defined) return Diagnostic{wanted.line, "unresolved function '" + std::string(wanted.name) + "'"};
+  if (!wanted.defined)
+    return Diagnostic{wanted.line, "unresolved function '" + std::string(wanted.name) + "'"};
   BodySlot& slot = *state_->bodies[function];
   std::call_once(slot.once, [&] { parseSlot(*state_, function, slot); });
   if (slot.failure) return *slot.failure;

@@ -6,14 +6,16 @@ namespace vgpu::ptx {
 namespace {
 
 constexpr uint64_t kInitialSlackBytes = 1 << 20;
-constexpr uint64_t kInitialBytesPerCharacter = 32;  // the shortest value takes two characters for up to eight bytes
+constexpr uint64_t kInitialBytesPerCharacter =
+    32;  // the shortest value takes two characters for up to eight bytes
 
 std::string quote(std::string_view name) { return "'" + std::string(name.substr(0, 200)) + "'"; }
 
 }  // namespace
 
 ModuleParser::ModuleParser(Module::State& state)
-    : state_(state), cursor_(state.text, 0, 1),
+    : state_(state),
+      cursor_(state.text, 0, 1),
       initialBudget_(state.text.size() * kInitialBytesPerCharacter + kInitialSlackBytes),
       declarations_(cursor_, initialBudget_) {}
 
@@ -95,7 +97,8 @@ void ModuleParser::linkageStatement(Linkage linkage) {
   std::string_view next = cursor_.take().text;
   if (next == "entry" || next == "func") return function(next == "entry", linkage);
   Space space = spaceNamed(next);
-  if (space == Space::None) return cursor_.fail("unknown word '." + std::string(next.substr(0, 80)) + "' after a linkage");
+  if (space == Space::None)
+    return cursor_.fail("unknown word '." + std::string(next.substr(0, 80)) + "' after a linkage");
   variables(space, linkage);
 }
 
@@ -125,7 +128,8 @@ void ModuleParser::addVariable(DeclaredVariable declared) {
     state_.variables.emplace_back();
   } else {
     Variable& before = state_.variables[index];
-    if (before.space != variable.space || (before.linkage != Linkage::Extern && variable.linkage != Linkage::Extern)) {
+    if (before.space != variable.space ||
+        (before.linkage != Linkage::Extern && variable.linkage != Linkage::Extern)) {
       return cursor_.failAt(variable.line, "duplicate definition of " + quote(variable.name));
     }
     if (variable.linkage == Linkage::Extern) return;

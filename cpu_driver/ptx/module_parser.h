@@ -1,4 +1,5 @@
-// Everything of a module but the bodies, whose byte ranges it notes. Runs where load() runs; the text is untrusted.
+// Everything of a module but the bodies, whose byte ranges it notes. Runs where load() runs; the text is
+// untrusted.
 #pragma once
 
 #include "cpu_driver/ptx/cursor.h"

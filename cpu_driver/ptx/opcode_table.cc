@@ -56,7 +56,8 @@ void readSignature(OpcodeInfo& info, std::string_view signature) {
   });
 }
 
-OpcodeInfo read(std::string_view handler, std::string_view modifiers, std::string_view types, std::string_view signature) {
+OpcodeInfo read(std::string_view handler, std::string_view modifiers, std::string_view types,
+                std::string_view signature) {
   OpcodeInfo info;
   info.refused = handler == "refused";
   forEachWord(modifiers, [&](std::string_view word) {
@@ -74,7 +75,8 @@ OpcodeInfo read(std::string_view handler, std::string_view modifiers, std::strin
 const OpcodeInfo& infoOf(Opcode opcode) {
   static const std::vector<OpcodeInfo> table = {
       OpcodeInfo{},
-#define PTX_OPCODE(id, spelling, handler, modifiers, types, signature) read(#handler, modifiers, types, signature),
+#define PTX_OPCODE(id, spelling, handler, modifiers, types, signature) \
+  read(#handler, modifiers, types, signature),
 #include "cpu_driver/ptx/opcodes.inc"
 #undef PTX_OPCODE
   };

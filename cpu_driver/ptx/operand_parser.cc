@@ -116,7 +116,8 @@ Operand BodyParser::specialRegister(std::string_view name) {
 // A name that is none of the function's or the module's: perhaps a label, known later.
 Operand BodyParser::unknown(const Instruction& instruction, std::string_view name, uint32_t line) {
   Operand made;
-  bool target = instruction.opcode == Opcode::Bra || instruction.opcode == Opcode::Brx || instruction.opcode == Opcode::Call;
+  bool target = instruction.opcode == Opcode::Bra || instruction.opcode == Opcode::Brx ||
+                instruction.opcode == Opcode::Call;
   if (!target || name.starts_with('%')) {
     cursor_.failAt(line, "unknown symbol " + quote(name));
     return made;
@@ -135,7 +136,8 @@ Operand BodyParser::named(const Instruction& instruction) {
   // A target of a branch is a label, whatever else has that name.
   if (instruction.opcode == Opcode::Bra) return unknown(instruction, token.text, token.line);
   if (const Name* name = find(token.text)) {
-    if (name->kind == Name::Kind::Register || name->kind == Name::Kind::VectorRegister) return registerElement(*name);
+    if (name->kind == Name::Kind::Register || name->kind == Name::Kind::VectorRegister)
+      return registerElement(*name);
     made.kind = name->kind == Name::Kind::Variable    ? Operand::Kind::LocalVariable
                 : name->kind == Name::Kind::Parameter ? Operand::Kind::Parameter
                                                       : Operand::Kind::Result;
@@ -146,7 +148,8 @@ Operand BodyParser::named(const Instruction& instruction) {
   if (auto found = module_.variableNames.find(token.text); found != module_.variableNames.end()) {
     made.kind = Operand::Kind::ModuleVariable;
     made.index = found->second;
-  } else if (auto function = module_.functionNames.find(token.text); function != module_.functionNames.end()) {
+  } else if (auto function = module_.functionNames.find(token.text);
+             function != module_.functionNames.end()) {
     made.kind = Operand::Kind::Function;
     made.index = function->second;
   } else {
@@ -192,7 +195,8 @@ Operand BodyParser::address(const Instruction& instruction) {
   if (parts.size() == 1) {
     made.bits = offset;
     if (parts[0].kind == Operand::Kind::Integer) made.count = 0;
-    if (parts[0].kind == Operand::Kind::Sink || parts[0].kind == Operand::Kind::Float) cursor_.fail("no address");
+    if (parts[0].kind == Operand::Kind::Sink || parts[0].kind == Operand::Kind::Float)
+      cursor_.fail("no address");
     parts[0].bits = 0;
   }
   made.index = append(parts);
@@ -244,8 +248,8 @@ Operand BodyParser::operand(const Instruction& instruction) {
     }
     return made;
   }
-  bool starts = isNumber(cursor_.token()) || cursor_.at('(') || cursor_.at('-') || cursor_.at('+') || cursor_.at('~') ||
-                cursor_.atName();
+  bool starts = isNumber(cursor_.token()) || cursor_.at('(') || cursor_.at('-') || cursor_.at('+') ||
+                cursor_.at('~') || cursor_.atName();
   if (!starts) {
     cursor_.failUnexpected("an operand");
     return {};

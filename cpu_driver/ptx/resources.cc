@@ -34,12 +34,17 @@ class ResourceFinder {
   }
 
   Resources finish(const Function& kernel) {
+    if (reserved_) {
+      found_.reservedSharedOffset = uint32_t(alignUp(shared_, 128));
+      shared_ = found_.reservedSharedOffset + kReservedSharedBytes;
+    }
+    found_.sharedBytes = uint32_t(shared_);
     std::sort(found_.functions.begin(), found_.functions.end());
     uint64_t dynamic = alignUp(shared_, dynamicAlignment_);
     for (SharedVariable& variable : found_.shared) {
       if (variable.variable->sizeBytes == 0) variable.offset = uint32_t(dynamic);
     }
-    found_.sharedBytes = uint32_t(shared_);
+
     found_.dynamicSharedOffset = uint32_t(dynamic);
     uint32_t wanted = registers_ / kNamesPerRegister + kFewestRegisters;
     uint32_t limit = kernel.directives.maxRegisters ? kernel.directives.maxRegisters : kMostRegisters;
@@ -53,7 +58,14 @@ class ResourceFinder {
   bool tooMuch() const { return shared_ > UINT32_MAX / 2 || found_.localBytes > UINT32_MAX / 2; }
 
  private:
-  static uint64_t alignUp(uint64_t value, uint64_t alignment) { return (value + alignment - 1) & ~(alignment - 1); }
+  static bool isReserved(SpecialRegister which) {
+    return which == SpecialRegister::ReservedSmemBegin || which == SpecialRegister::ReservedSmem1 ||
+           which == SpecialRegister::ReservedSmemEnd;
+  }
+
+  static uint64_t alignUp(uint64_t value, uint64_t alignment) {
+    return (value + alignment - 1) & ~(alignment - 1);
+  }
 
   // Direct callees and functions whose address is taken; all whose address is known if it calls indirectly.
   std::vector<uint32_t> calleesOf(const Body& body) {
@@ -84,6 +96,7 @@ class ResourceFinder {
     }
     found_.localBytes = uint32_t(std::min<uint64_t>(UINT32_MAX, found_.localBytes + alignUp(local, 16)));
     for (const Operand& operand : body.operands) {
+      reserved_ |= operand.kind == Operand::Kind::Special && isReserved(SpecialRegister(operand.index));
       if (operand.kind != Operand::Kind::ModuleVariable) continue;
       const Variable& variable = module_.variables()[operand.index];
       if (variable.space == Space::Shared && moduleShared_.insert(operand.index).second) addShared(variable);
@@ -109,6 +122,7 @@ class ResourceFinder {
   std::set<uint32_t> seen_, moduleShared_;
   uint64_t shared_ = 0, dynamicAlignment_ = 1;
   uint32_t registers_ = 0;
+  bool reserved_ = false;
 };
 
 }  // namespace
@@ -116,11 +130,13 @@ class ResourceFinder {
 std::variant<Resources, Diagnostic> Module::resources(uint32_t kernel) const {
   ResourceFinder finder(*this);
   if (auto failure = finder.reach(kernel)) return *failure;
-  if (finder.tooMuch()) return Diagnostic{functions()[kernel].line, "the kernel uses too much shared or local memory"};
+  if (finder.tooMuch())
+    return Diagnostic{functions()[kernel].line, "the kernel uses too much shared or local memory"};
   return finder.finish(functions()[kernel]);
 }
 
-// Functions whose address is taken anywhere, in variables or bodies: an indirect call may reach them. Parses all bodies.
+// Functions whose address is taken anywhere, in variables or bodies: an indirect call may reach them. Parses
+// all bodies.
 const std::vector<uint32_t>& Module::addressTaken() const {
   std::call_once(state_->addressTakenOnce, [this] {
     std::set<uint32_t> taken;

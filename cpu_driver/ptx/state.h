@@ -25,7 +25,7 @@ struct Module::State {
   std::vector<Variable> variables;
   std::vector<Function> functions;
   std::unordered_map<std::string_view, uint32_t> variableNames, functionNames;
-  mutable std::vector<std::unique_ptr<BodySlot>> bodies;   // one a function, those defined have one
+  mutable std::vector<std::unique_ptr<BodySlot>> bodies;  // one a function, those defined have one
   std::once_flag addressTakenOnce;
   std::vector<uint32_t> addressTaken;
 };

@@ -34,7 +34,8 @@ constexpr std::string_view kModifiers[] = {
 #undef PTX_MODIFIER
 };
 
-constexpr std::string_view kSpaces[] = {"", "reg", "sreg", "const", "global", "local", "param", "shared", "tex"};
+constexpr std::string_view kSpaces[] = {"",      "reg",   "sreg",   "const", "global",
+                                        "local", "param", "shared", "tex"};
 
 template <class Id>
 using Names = std::unordered_map<std::string_view, Id>;

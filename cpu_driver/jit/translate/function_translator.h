@@ -64,6 +64,7 @@ class FunctionTranslator {
   void write(const Instruction& i, const Operand& operand, Value* value, Type type);
   Value* fromBits(Value* bits, Type type);  // iN of the type's size to its value
   Value* toBits(Value* value);
+  Value* observedBits(Value* value);
   Value* constant(Type type, uint64_t bits);
   Value* i32(uint32_t value) { return builder_.getInt32(value); }
   Value* f32(double value) { return llvm::ConstantFP::get(builder_.getFloatTy(), value); }

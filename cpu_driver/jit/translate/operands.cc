@@ -42,6 +42,14 @@ llvm::Value* FunctionTranslator::toBits(Value* value) {
   return value;
 }
 
+// The bits of a register as a program sees them: clean_up.cc makes NaNs canonical here.
+llvm::Value* FunctionTranslator::observedBits(Value* value) {
+  Value* bits = toBits(value);
+  auto* cast = llvm::dyn_cast<llvm::BitCastInst>(bits);
+  if (cast != nullptr && value->getType()->isFloatTy()) cast->setMetadata("vgpu.observed", module_.emptyNode());
+  return bits;
+}
+
 llvm::Value* FunctionTranslator::fromBits(Value* bits, Type type) {
   llvm::Type* wanted = typeOf(type);
   if (bits->getType() == wanted) return bits;
@@ -76,7 +84,8 @@ llvm::Value* FunctionTranslator::readRegister(const Operand& operand, Type type)
   llvm::AllocaInst* slot = registers_[operand.index];
   Value* value = builder_.CreateLoad(slot->getAllocatedType(), slot);
   if (type == Type::Pred) return operand.negated ? builder_.CreateNot(value) : value;
-  return fromBits(value, type);
+  if (value->getType() == typeOf(type)) return value;
+  return fromBits(observedBits(value), type);
 }
 
 llvm::Value* FunctionTranslator::read(const Instruction& i, const Operand& operand, Type type) {
@@ -116,7 +125,7 @@ void FunctionTranslator::write(const Instruction& i, const Operand& operand, Val
   llvm::AllocaInst* slot = registers_[operand.index];
   llvm::Type* wanted = slot->getAllocatedType();
   if (value->getType() != wanted) {
-    value = toBits(value);
+    value = observedBits(value);
     unsigned want = unsigned(wanted->getPrimitiveSizeInBits().getFixedValue());
     bool isSigned = ptx::isSigned(type);
     value = isSigned ? builder_.CreateSExtOrTrunc(value, intType(want))
