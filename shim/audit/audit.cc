@@ -7,6 +7,7 @@
 #include <link.h>
 
 #include "shim/audit/base_library.h"
+#include "shim/audit/names.h"
 #include "shim/audit/redirect.h"
 #include "shim/audit/static_runtime.h"
 #include "shim/audit/system.h"
@@ -27,23 +28,46 @@ constexpr Replacement kReplacements[] = {
     {"libcudart.so.13", "libcudart.so.13"},
 };
 
-// Also the files that the links point to: libcudart.so.12.9.79, libcuda.so.580.65.06.
+// Also the files that the links point to: libcudart.so.12.9.79, libcuda.so.580.65.06; and the copies in
+// Python wheels whose names carry a hash: libcudart-9335f6a2.so.12.
 bool isAsked(const char* base, const char* asked) {
-  if (!startsWith(base, asked)) return false;
-  const char* rest = base + length(asked);
-  return *rest == 0 || (*rest == '.' && rest[1] >= '0' && rest[1] <= '9');
+  bool isRuntime = startsWith(asked, "libcudart");
+  while (*asked != 0 && *base == *asked) ++base, ++asked;
+  if (isRuntime && *base == '-' && startsWith(asked, ".so.")) {
+    while (*base != 0 && *base != '.') ++base;
+    while (*asked != 0 && *base == *asked) ++base, ++asked;
+  }
+  bool isVersion = *base == '.' && base[1] >= '0' && base[1] <= '9';
+  return *asked == 0 && (*base == 0 || isVersion);
+}
+
+// The row of kReplacements for a file's name, or kNoRow.
+size_t replacementOf(const char* path) {
+  const char* base = baseName(path);
+  if (!startsWith(base, "libcuda")) return kNoRow;
+  for (size_t row = 0; row < sizeof kReplacements / sizeof kReplacements[0]; ++row) {
+    if (isAsked(base, kReplacements[row].asked)) return row;
+  }
+  return kNoRow;
+}
+
+// A path that ends in a toolkit's libcudart.so does not say which version it is, but what it links to does.
+size_t replacementBehindLink(const char* path) {
+  char target[kMaxPath];
+  if (!equal(baseName(path), "libcudart.so")) return kNoRow;
+  long size = systemCall(SYS_readlinkat, AT_FDCWD, toArgument(path), toArgument(target), sizeof target - 1);
+  if (isError(size)) return kNoRow;
+  target[size] = 0;
+  return replacementOf(target);
 }
 
 // Our counterpart of a library, or null. The answer stays valid as long as the process.
 char* replacement(const char* name) {
   static char paths[sizeof kReplacements / sizeof kReplacements[0]][kMaxPath];
-  const char* base = baseName(name);
-  if (!startsWith(base, "libcuda")) return nullptr;
-  for (size_t i = 0; i < sizeof paths / sizeof paths[0]; ++i) {
-    if (!isAsked(base, kReplacements[i].asked)) continue;
-    return ownFile(kReplacements[i].ours, paths[i]) ? paths[i] : nullptr;
-  }
-  return nullptr;
+  size_t row = replacementOf(name);
+  if (row == kNoRow) row = replacementBehindLink(name);
+  if (row == kNoRow) return nullptr;
+  return ownFile(kReplacements[row].ours, paths[row]) ? paths[row] : nullptr;
 }
 
 // The program itself has no name here.

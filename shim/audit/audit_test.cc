@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <array>
 #include <cstdio>
@@ -102,12 +103,22 @@ TEST_P(LinkedIn, isLookedForSafelyInDamagedFiles) {
 INSTANTIATE_TEST_SUITE_P(Runtime, LinkedIn, testing::Values(12, 13), testing::PrintToStringParamName());
 
 TEST(Libraries, areOursWhateverThePathThatAsksForThem) {
-  for (const std::string name : {"libcudart.so.12", "libcudart.so.13", "/opt/elsewhere/libcudart.so.13",
-                                 "/opt/elsewhere/libcudart.so.12.9.79"}) {
+  for (const std::string name :
+       {"libcudart.so.12", "libcudart.so.13", "/opt/elsewhere/libcudart.so.13",
+        "/opt/elsewhere/libcudart.so.12.9.79", "/opt/elsewhere/libcudart-9335f6a2.so.12"}) {
     EXPECT_THAT(audited("python3 -c 'import ctypes; print(ctypes.CDLL(\"" + name + "\"))'").text,
                 HasSubstr("<CDLL"))
         << name;
   }
+}
+
+TEST(Libraries, areOursBehindAToolkitsLink) {
+  std::string link = testing::TempDir() + "libcudart.so";
+  std::remove(link.c_str());
+  ASSERT_EQ(symlink("libcudart.so.13.0.96", link.c_str()), 0);
+  EXPECT_THAT(audited("python3 -c 'import ctypes; print(ctypes.CDLL(\"" + link + "\"))'").text,
+              HasSubstr("<CDLL"));
+  std::remove(link.c_str());
 }
 
 TEST(Libraries, ofOtherNamesStayWhereTheyAre) {

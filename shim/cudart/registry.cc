@@ -18,8 +18,9 @@ void Registry::removeBinary(Binary* binary) {
   std::lock_guard lock(binary->mutex);
   binary->wrapper = nullptr;
   CUlibrary library = binary->library.exchange(nullptr);
-  // At the end of the process the driver takes everything down by itself.
-  if (library != nullptr && !unloading()) driver::cuLibraryUnload(library);
+  // At the end of the process the driver takes everything down by itself, and a forked child has no part in
+  // it.
+  if (library != nullptr && driverRuns()) driver::cuLibraryUnload(library);
 }
 
 void Registry::addKernel(Binary* binary, const void* hostFunction, const char* name) {

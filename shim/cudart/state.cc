@@ -43,20 +43,25 @@ void inChild() {
 
 [[gnu::destructor]] void markUnloading() { process.phase.store(Phase::Unloading); }
 
-cudaError_t startDriver() {
-  std::lock_guard lock(process.mutex);
-  switch (process.phase.load()) {
-    case Phase::Ready:
-      return cudaSuccess;
+// What a call is told that comes too early or too late for the driver.
+cudaError_t answer(Phase phase) {
+  switch (phase) {
     case Phase::Unavailable:
       return process.failure;
     case Phase::Forked:
       return cudaErrorInitializationError;
     case Phase::Unloading:
       return cudaErrorCudartUnloading;
-    case Phase::Cold:
-      break;
+    default:
+      return cudaSuccess;
   }
+}
+
+cudaError_t startDriver() {
+  // Before the lock: in a forked child a thread that no longer exists may hold it.
+  if (Phase phase = process.phase.load(std::memory_order_acquire); phase != Phase::Cold) return answer(phase);
+  std::lock_guard lock(process.mutex);
+  if (Phase phase = process.phase.load(); phase != Phase::Cold) return answer(phase);
   cudaError_t error = driver::load();
   if (error == cudaSuccess) error = toRuntime(driver::cuInit(0));
   if (error == cudaSuccess) {
@@ -64,7 +69,7 @@ cudaError_t startDriver() {
     process.phase.store(Phase::Ready, std::memory_order_release);
   } else {
     process.failure = error;
-    process.phase.store(Phase::Unavailable);
+    process.phase.store(Phase::Unavailable, std::memory_order_release);
   }
   return error;
 }
@@ -92,6 +97,8 @@ cudaError_t bindPrimary(int ordinal) {
 }  // namespace
 
 bool unloading() { return process.phase.load(std::memory_order_acquire) == Phase::Unloading; }
+
+bool driverRuns() { return process.phase.load(std::memory_order_acquire) == Phase::Ready; }
 
 unsigned contextEpoch() { return process.epoch.load(std::memory_order_acquire); }
 

@@ -47,6 +47,9 @@ cudaError_t ensureContext();
 // True once the library's destructors have run.
 bool unloading();
 
+// True while the driver may be called: started, and neither at the process's end nor in a forked child.
+bool driverRuns();
+
 // The device that calls of this thread go to: of the current context, or else the one chosen.
 cudaError_t currentDevice(int* ordinal);
 
