@@ -35,14 +35,14 @@ using namespace roles;  // NOLINT: rows name roles plainly
 template <uint16_t number>
 struct Row;
 
-#define CALL(number, vendor, mode, ...)                                                             \
-  template <>                                                                                       \
-  struct Row<number> {                                                                              \
-    static constexpr uint16_t kNumber = number;                                                     \
-    static constexpr Mode kMode = Mode::mode;                                                       \
-    static constexpr const char* kName = #vendor;                                                   \
+#define CALL(number, vendor, mode, ...)                                                                   \
+  template <>                                                                                             \
+  struct Row<number> {                                                                                    \
+    static constexpr uint16_t kNumber = number;                                                           \
+    static constexpr Mode kMode = Mode::mode;                                                             \
+    static constexpr const char* kName = #vendor;                                                         \
     using VendorFunction = decltype(::vendor);                                                            \
-    using Roles = std::tuple<__VA_ARGS__>;                                                          \
+    using Roles = std::tuple<__VA_ARGS__>;                                                                \
     static_assert(std::tuple_size_v<Roles> == Signature<VendorFunction>::kArity, "one role an argument"); \
   };
 #define MESSAGE(number, name, mode)             \

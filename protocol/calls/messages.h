@@ -1,7 +1,8 @@
 // Arguments and replies of the rows that are ours (MESSAGE). All are plain, fixed layouts; they come from an
 // untrusted guest into the executor, where sizes and handles are checked before use. Sizes in bytes,
-// addresses in the session's range. CopyDownload, CopyBoxDownload and ReadHost are answered through the slot that they
-// attached (one completion a record, bytes first, then status); all other rows through the thread's mailbox.
+// addresses in the session's range. CopyDownload, CopyBoxDownload and ReadHost are answered through the slot
+// that they attached (one completion a record, bytes first, then status); all other rows through the thread's
+// mailbox.
 #pragma once
 
 #include <cstdint>
@@ -163,8 +164,8 @@ struct LibraryLoad {
   uint32_t preserveBinary;
   uint32_t unused;
 };
-// Followed by the name (Encoder::putString, at the next multiple of 4). The download is a FunctionInfo and its
-// parameters.
+// Followed by the name (Encoder::putString, at the next multiple of 4). The download is a FunctionInfo and
+// its parameters.
 struct ModuleGetFunction {
   uint64_t module;
   uint64_t function;
@@ -307,8 +308,8 @@ struct Output {
   int32_t fd;
   uint32_t unused;
 };  // 1 or 2, followed by the bytes that the device code printed
-// Work of this context failed asynchronously. Posted before the numbers of that work appear as retired, so that a
-// query which is answered Local can tell failure from success.
+// Work of this context failed asynchronously. Posted before the numbers of that work appear as retired, so
+// that a query which is answered Local can tell failure from success.
 struct ContextFailed {
   uint64_t context;
   int32_t status;

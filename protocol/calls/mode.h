@@ -11,12 +11,12 @@ enum class Mode : uint8_t {
   Blocking,  // as Call, but the answer waits for the GPU: what it enqueues is done in ring order, the wait
              // runs beside
   Aside,     // as Call, but long without waiting for the GPU (module load, link, large allocation): the work
-          // itself runs beside the dispatcher. Legal because only the calling thread could know of its
-          // effects before the reply.
+             // itself runs beside the dispatcher. Legal because only the calling thread could know of its
+             // effects before the reply.
 };
 
-// Set in a record's call number when the guest waits for a reply although the row is Posted (VGPU_STRICT): the
-// executor runs it, waits for its context, and answers with the outcome. Row numbers stay below it.
+// Set in a record's call number when the guest waits for a reply although the row is Posted (VGPU_STRICT):
+// the executor runs it, waits for its context, and answers with the outcome. Row numbers stay below it.
 constexpr uint16_t kWantsReply = 0x4000;
 
 }  // namespace vgpu::protocol

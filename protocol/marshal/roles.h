@@ -9,11 +9,13 @@
 //   Address       CUdeviceptr      u64                must lie in an allocation must lie in an allocation
 //   Name          const char*      u32 count, bytes   null: INVALID_VALUE       zero-terminated copy
 //   Use<kind>     CUstream, ...    u64 handle         must be live              looked up
-//   New<kind>     CUstream*, ...   u64 handle         assigned by the guest     driver's object stored under it
-//   End<kind>     CUstream, ...    u64 handle         taken out of the map      removed when the call succeeded
+//   New<kind>     CUstream*, ...   u64 handle         assigned by the guest     driver's object stored under
+//   it End<kind>     CUstream, ...    u64 handle         taken out of the map      removed when the call
+//   succeeded
 //
-// Arguments are encoded in their order, each at its natural alignment. A reply holds the results in their order when
-// its status is CUDA_SUCCESS, and nothing otherwise; an OutOptional that was not asked for is a zero in it.
+// Arguments are encoded in their order, each at its natural alignment. A reply holds the results in their
+// order when its status is CUDA_SUCCESS, and nothing otherwise; an OutOptional that was not asked for is a
+// zero in it.
 #pragma once
 
 #include "protocol/marshal/handle.h"

@@ -22,9 +22,12 @@ Captures& captures() {
 }
 
 bool forbids(const Stream& stream, const ThreadState& thread) {
-  if (thread.captureMode == CU_STREAM_CAPTURE_MODE_RELAXED || stream.captureMode == CU_STREAM_CAPTURE_MODE_RELAXED) return false;
+  if (thread.captureMode == CU_STREAM_CAPTURE_MODE_RELAXED ||
+      stream.captureMode == CU_STREAM_CAPTURE_MODE_RELAXED)
+    return false;
   if (stream.capturingThread == thread.id()) return true;
-  return thread.captureMode == CU_STREAM_CAPTURE_MODE_GLOBAL && stream.captureMode == CU_STREAM_CAPTURE_MODE_GLOBAL;
+  return thread.captureMode == CU_STREAM_CAPTURE_MODE_GLOBAL &&
+         stream.captureMode == CU_STREAM_CAPTURE_MODE_GLOBAL;
 }
 
 void begin(Stream& stream, CUstreamCaptureMode mode, const ThreadState& thread) {
@@ -52,7 +55,8 @@ CUresult beginCapture(CUstream value, CUstreamCaptureMode mode, bool perThread) 
   if (stream->isLegacy()) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
   if (mode > CU_STREAM_CAPTURE_MODE_RELAXED) return CUDA_ERROR_INVALID_VALUE;
   if (stream->capture.load() != Capture::None) return CUDA_ERROR_ILLEGAL_STATE;
-  const CUresult status = Forward<protocol::call::cuStreamBeginCapture_v2>::call(reinterpret_cast<CUstream>(stream->wire), mode);
+  const CUresult status =
+      Forward<protocol::call::cuStreamBeginCapture_v2>::call(reinterpret_cast<CUstream>(stream->wire), mode);
   if (status == CUDA_SUCCESS) begin(*stream, mode, *submission.thread);
   return status;
 }
@@ -65,7 +69,8 @@ CUresult endCapture(CUstream value, CUgraph* graph, bool perThread) {
   Stream* stream = resolveStream(submission, value, perThread);
   if (!stream) return CUDA_ERROR_INVALID_HANDLE;
   if (stream->capture.load() == Capture::None) return CUDA_ERROR_ILLEGAL_STATE;
-  if (stream->captureMode != CU_STREAM_CAPTURE_MODE_RELAXED && stream->capturingThread != submission.thread->id()) {
+  if (stream->captureMode != CU_STREAM_CAPTURE_MODE_RELAXED &&
+      stream->capturingThread != submission.thread->id()) {
     return CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD;
   }
   const Capture before = end(*stream);
@@ -76,9 +81,12 @@ CUresult endCapture(CUstream value, CUgraph* graph, bool perThread) {
 
 CUstreamCaptureStatus statusOf(const Stream& stream) {
   switch (stream.capture.load()) {
-    case Capture::None: return CU_STREAM_CAPTURE_STATUS_NONE;
-    case Capture::Active: return CU_STREAM_CAPTURE_STATUS_ACTIVE;
-    case Capture::Invalidated: return CU_STREAM_CAPTURE_STATUS_INVALIDATED;
+    case Capture::None:
+      return CU_STREAM_CAPTURE_STATUS_NONE;
+    case Capture::Active:
+      return CU_STREAM_CAPTURE_STATUS_ACTIVE;
+    case Capture::Invalidated:
+      return CU_STREAM_CAPTURE_STATUS_INVALIDATED;
   }
   return CU_STREAM_CAPTURE_STATUS_NONE;
 }
@@ -89,7 +97,8 @@ CUresult captureInfo(CUstream value, CUstreamCaptureStatus* status, cuuint64_t* 
   if (!status) return CUDA_ERROR_INVALID_VALUE;
   Stream* stream = resolveStream(submission, value, perThread);
   if (!stream) return CUDA_ERROR_INVALID_HANDLE;
-  if (const CUresult refused = refuseLegacyDuringCapture(submission, *stream); refused != CUDA_SUCCESS) return refused;
+  if (const CUresult refused = refuseLegacyDuringCapture(submission, *stream); refused != CUDA_SUCCESS)
+    return refused;
   *status = statusOf(*stream);
   if (id && *status == CU_STREAM_CAPTURE_STATUS_ACTIVE) *id = stream->captureId;
   return CUDA_SUCCESS;
@@ -111,7 +120,8 @@ CUresult refuseWhileCapturing(const Submission& submission) {
 
 CUresult refuseIfCapturing(Stream& stream) {
   Capture expected = Capture::Active;
-  if (stream.capture.compare_exchange_strong(expected, Capture::Invalidated)) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
+  if (stream.capture.compare_exchange_strong(expected, Capture::Invalidated))
+    return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
   return expected == Capture::Invalidated ? CUDA_ERROR_STREAM_CAPTURE_INVALIDATED : CUDA_SUCCESS;
 }
 
@@ -130,39 +140,60 @@ CUresult refuseLegacyDuringCapture(const Submission& submission, const Stream& s
 
 using namespace vgpu::shim;
 
-VGPU_EXPORT CUresult cuStreamBeginCapture_v2(CUstream stream, CUstreamCaptureMode mode) { return beginCapture(stream, mode, false); }
-VGPU_EXPORT CUresult cuStreamBeginCapture_v2_ptsz(CUstream stream, CUstreamCaptureMode mode) { return beginCapture(stream, mode, true); }
-VGPU_EXPORT CUresult cuStreamEndCapture(CUstream stream, CUgraph* graph) { return endCapture(stream, graph, false); }
-VGPU_EXPORT CUresult cuStreamEndCapture_ptsz(CUstream stream, CUgraph* graph) { return endCapture(stream, graph, true); }
-VGPU_EXPORT CUresult cuStreamIsCapturing(CUstream stream, CUstreamCaptureStatus* status) { return captureInfo(stream, status, nullptr, false); }
-VGPU_EXPORT CUresult cuStreamIsCapturing_ptsz(CUstream stream, CUstreamCaptureStatus* status) { return captureInfo(stream, status, nullptr, true); }
+VGPU_EXPORT CUresult cuStreamBeginCapture_v2(CUstream stream, CUstreamCaptureMode mode) {
+  return beginCapture(stream, mode, false);
+}
+VGPU_EXPORT CUresult cuStreamBeginCapture_v2_ptsz(CUstream stream, CUstreamCaptureMode mode) {
+  return beginCapture(stream, mode, true);
+}
+VGPU_EXPORT CUresult cuStreamEndCapture(CUstream stream, CUgraph* graph) {
+  return endCapture(stream, graph, false);
+}
+VGPU_EXPORT CUresult cuStreamEndCapture_ptsz(CUstream stream, CUgraph* graph) {
+  return endCapture(stream, graph, true);
+}
+VGPU_EXPORT CUresult cuStreamIsCapturing(CUstream stream, CUstreamCaptureStatus* status) {
+  return captureInfo(stream, status, nullptr, false);
+}
+VGPU_EXPORT CUresult cuStreamIsCapturing_ptsz(CUstream stream, CUstreamCaptureStatus* status) {
+  return captureInfo(stream, status, nullptr, true);
+}
 VGPU_EXPORT CUresult cuStreamGetCaptureInfo(CUstream stream, CUstreamCaptureStatus* status, cuuint64_t* id) {
   return captureInfo(stream, status, id, false);
 }
-VGPU_EXPORT CUresult cuStreamGetCaptureInfo_ptsz(CUstream stream, CUstreamCaptureStatus* status, cuuint64_t* id) {
+VGPU_EXPORT CUresult cuStreamGetCaptureInfo_ptsz(CUstream stream, CUstreamCaptureStatus* status,
+                                                 cuuint64_t* id) {
   return captureInfo(stream, status, id, true);
 }
 
-// Graph and dependencies of a capture in progress belong to graphs, which are not supported: only their absence is reported.
-static CUresult captureInfoWithGraph(CUstream stream, CUstreamCaptureStatus* status, cuuint64_t* id, bool wantsGraph, bool perThread) {
+// Graph and dependencies of a capture in progress belong to graphs, which are not supported: only their
+// absence is reported.
+static CUresult captureInfoWithGraph(CUstream stream, CUstreamCaptureStatus* status, cuuint64_t* id,
+                                     bool wantsGraph, bool perThread) {
   const CUresult result = captureInfo(stream, status, id, perThread);
-  if (result == CUDA_SUCCESS && wantsGraph && *status == CU_STREAM_CAPTURE_STATUS_ACTIVE) return CUDA_ERROR_NOT_SUPPORTED;
+  if (result == CUDA_SUCCESS && wantsGraph && *status == CU_STREAM_CAPTURE_STATUS_ACTIVE)
+    return CUDA_ERROR_NOT_SUPPORTED;
   return result;
 }
-VGPU_EXPORT CUresult cuStreamGetCaptureInfo_v2(CUstream stream, CUstreamCaptureStatus* status, cuuint64_t* id, CUgraph* graph,
-                                               const CUgraphNode** dependencies, size_t* count) {
+VGPU_EXPORT CUresult cuStreamGetCaptureInfo_v2(CUstream stream, CUstreamCaptureStatus* status, cuuint64_t* id,
+                                               CUgraph* graph, const CUgraphNode** dependencies,
+                                               size_t* count) {
   return captureInfoWithGraph(stream, status, id, graph || dependencies || count, false);
 }
-VGPU_EXPORT CUresult cuStreamGetCaptureInfo_v2_ptsz(CUstream stream, CUstreamCaptureStatus* status, cuuint64_t* id, CUgraph* graph,
+VGPU_EXPORT CUresult cuStreamGetCaptureInfo_v2_ptsz(CUstream stream, CUstreamCaptureStatus* status,
+                                                    cuuint64_t* id, CUgraph* graph,
                                                     const CUgraphNode** dependencies, size_t* count) {
   return captureInfoWithGraph(stream, status, id, graph || dependencies || count, true);
 }
-VGPU_EXPORT CUresult cuStreamGetCaptureInfo_v3(CUstream stream, CUstreamCaptureStatus* status, cuuint64_t* id, CUgraph* graph,
-                                               const CUgraphNode** dependencies, const CUgraphEdgeData** edges, size_t* count) {
+VGPU_EXPORT CUresult cuStreamGetCaptureInfo_v3(CUstream stream, CUstreamCaptureStatus* status, cuuint64_t* id,
+                                               CUgraph* graph, const CUgraphNode** dependencies,
+                                               const CUgraphEdgeData** edges, size_t* count) {
   return captureInfoWithGraph(stream, status, id, graph || dependencies || edges || count, false);
 }
-VGPU_EXPORT CUresult cuStreamGetCaptureInfo_v3_ptsz(CUstream stream, CUstreamCaptureStatus* status, cuuint64_t* id, CUgraph* graph,
-                                                    const CUgraphNode** dependencies, const CUgraphEdgeData** edges, size_t* count) {
+VGPU_EXPORT CUresult cuStreamGetCaptureInfo_v3_ptsz(CUstream stream, CUstreamCaptureStatus* status,
+                                                    cuuint64_t* id, CUgraph* graph,
+                                                    const CUgraphNode** dependencies,
+                                                    const CUgraphEdgeData** edges, size_t* count) {
   return captureInfoWithGraph(stream, status, id, graph || dependencies || edges || count, true);
 }
 

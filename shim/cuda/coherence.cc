@@ -18,7 +18,8 @@ struct Coherence {
 
 namespace {
 
-constexpr size_t kWordBytes = 4;   // changes are found and sent in words: a neighbour's word is never overwritten
+constexpr size_t kWordBytes =
+    4;  // changes are found and sent in words: a neighbour's word is never overwritten
 constexpr size_t kPieceBytes = 64 * 1024;
 
 struct Registry {
@@ -41,7 +42,8 @@ size_t wordEnd(size_t offset, size_t sizeBytes) { return std::min(offset + kWord
 
 // Calls `changed(begin, end)` for each run of words in [begin, end) where the two differ.
 template <class Changed>
-void eachDifference(const std::byte* left, const std::byte* right, size_t begin, size_t end, Changed&& changed) {
+void eachDifference(const std::byte* left, const std::byte* right, size_t begin, size_t end,
+                    Changed&& changed) {
   for (size_t piece = begin; piece < end; piece += kPieceBytes) {
     const size_t pieceEnd = std::min(piece + kPieceBytes, end);
     if (std::memcmp(left + piece, right + piece, pieceEnd - piece) == 0) continue;
@@ -52,7 +54,8 @@ void eachDifference(const std::byte* left, const std::byte* right, size_t begin,
         continue;
       }
       const size_t start = at;
-      while (at < pieceEnd && std::memcmp(left + at, right + at, (next = wordEnd(at, pieceEnd)) - at) != 0) at = next;
+      while (at < pieceEnd && std::memcmp(left + at, right + at, (next = wordEnd(at, pieceEnd)) - at) != 0)
+        at = next;
       changed(start, at);
     }
   }
@@ -63,7 +66,8 @@ CUresult push(const Submission& submission, Coherence& memory, size_t begin, siz
   CUresult status = CUDA_SUCCESS;
   eachDifference(memory.hostBytes(), memory.twin.data(), begin, end, [&](size_t from, size_t to) {
     std::memcpy(memory.twin.data() + from, memory.hostBytes() + from, to - from);
-    const CUresult sent = postWithData(submission, protocol::call::WriteHost, asBytes(protocol::messages::WriteHost{memory.device + from}),
+    const CUresult sent = postWithData(submission, protocol::call::WriteHost,
+                                       asBytes(protocol::messages::WriteHost{memory.device + from}),
                                        Bytes(memory.twin.data() + from, to - from));
     if (status == CUDA_SUCCESS) status = sent;
   });
@@ -87,7 +91,8 @@ void pull(const Submission& submission, Coherence& memory) {
   for (size_t offset = 0; offset < memory.sizeBytes; offset += fresh.size()) {
     const size_t count = std::min<size_t>(fresh.size(), memory.sizeBytes - offset);
     const protocol::messages::ReadHost message{memory.device + offset, count};
-    const auto download = channel.beginDownload(protocol::call::ReadHost, submission.thread->id(), asBytes(message), std::span(fresh).first(count));
+    const auto download = channel.beginDownload(protocol::call::ReadHost, submission.thread->id(),
+                                                asBytes(message), std::span(fresh).first(count));
     const transport::Reply reply = channel.finishDownload(download);
     if (reply.lost || reply.status != CUDA_SUCCESS || reply.payloadBytes != count) return;
     takeOver(memory, offset, Bytes(fresh).first(count));
@@ -102,7 +107,8 @@ std::shared_ptr<Coherence> makeCoherence(const Allocation& allocation) {
   memory->device = allocation.address;
   memory->sizeBytes = allocation.sizeBytes;
   memory->twin.resize(allocation.sizeBytes);
-  // The executor's side begins as zeros. Where the host's does not, the first push sends what differs from them.
+  // The executor's side begins as zeros. Where the host's does not, the first push sends what differs from
+  // them.
   std::lock_guard lock(registry().mutex);
   registry().all.push_back(memory);
   registry().count.store(registry().all.size(), std::memory_order_release);
@@ -126,7 +132,8 @@ CUresult pushToDevice(const Submission& submission) {
   return CUDA_SUCCESS;
 }
 
-CUresult pushRange(const Submission& submission, const Allocation& allocation, uint64_t host, uint64_t sizeBytes) {
+CUresult pushRange(const Submission& submission, const Allocation& allocation, uint64_t host,
+                   uint64_t sizeBytes) {
   const uint64_t begin = host - allocation.host;
   return push(submission, *allocation.coherence, begin, begin + sizeBytes);
 }

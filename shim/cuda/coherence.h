@@ -1,7 +1,8 @@
-// Host memory that the carrier does not share (registered memory always; pinned and managed memory on byte streams) exists
-// twice. The two copies are made equal at CUDA's synchronisation points: what the program changed goes to the device before
-// each launch, what the device changed comes back when a wait has ended. Changes are found by comparing with a twin: the
-// last bytes on which both sides agreed. (Write-protection would make system calls into the memory fail.) Any thread.
+// Host memory that the carrier does not share (registered memory always; pinned and managed memory on byte
+// streams) exists twice. The two copies are made equal at CUDA's synchronisation points: what the program
+// changed goes to the device before each launch, what the device changed comes back when a wait has ended.
+// Changes are found by comparing with a twin: the last bytes on which both sides agreed. (Write-protection
+// would make system calls into the memory fail.) Any thread.
 #pragma once
 
 #include <memory>
@@ -16,10 +17,12 @@ struct Coherence;
 std::shared_ptr<Coherence> makeCoherence(const Allocation& allocation);
 void dropCoherence(const Allocation& allocation);
 
-// Sends what the program changed. Called before anything that lets the device read. Free when there is no such memory.
+// Sends what the program changed. Called before anything that lets the device read. Free when there is no
+// such memory.
 CUresult pushToDevice(const Submission& submission);
 // The same for one range of one allocation, named by its host address.
-CUresult pushRange(const Submission& submission, const Allocation& allocation, uint64_t host, uint64_t sizeBytes);
+CUresult pushRange(const Submission& submission, const Allocation& allocation, uint64_t host,
+                   uint64_t sizeBytes);
 // A copy into the allocation was enqueued: the next wait has to look.
 void deviceWillWrite(const Allocation& allocation);
 // Fetches what the device changed. Called when a wait has ended.

@@ -18,8 +18,8 @@ uint32_t slotOf(Session& session, Stream& stream) {
   return slot;
 }
 
-// What is retired may have failed. The executor announces that before the numbers, so whoever has seen the number and
-// handled the events knows.
+// What is retired may have failed. The executor announces that before the numbers, so whoever has seen the
+// number and handled the events knows.
 bool endedWell(const Submission& submission, const Context& context) {
   settleEvents(*submission.session);
   return !context.failed.load(std::memory_order_acquire);
@@ -27,7 +27,9 @@ bool endedWell(const Submission& submission, const Context& context) {
 
 }  // namespace
 
-uint32_t retiredSlot(const Submission& submission, Stream& stream) { return slotOf(*submission.session, stream); }
+uint32_t retiredSlot(const Submission& submission, Stream& stream) {
+  return slotOf(*submission.session, stream);
+}
 
 Progress streamProgress(const Submission& submission, Stream& stream) {
   const uint64_t wanted = stream.posted.get();
@@ -37,7 +39,8 @@ Progress streamProgress(const Submission& submission, Stream& stream) {
   if (slot == Stream::kNoSlotYet) return Progress::Unknown;
   if (stream.marked.get() < wanted) {
     uint64_t sequence = 0;
-    if (postMessage<protocol::call::Mark>(submission, {stream.wire, slot, 0}, &sequence) != CUDA_SUCCESS) return Progress::Unknown;
+    if (postMessage<protocol::call::Mark>(submission, {stream.wire, slot, 0}, &sequence) != CUDA_SUCCESS)
+      return Progress::Unknown;
     if (sequence == 0) return Progress::Done;  // strict: it was waited for
     stream.marked.raise(sequence);
     submission.session->channel().flush();

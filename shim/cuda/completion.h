@@ -1,5 +1,6 @@
 // What the guest knows without asking: whether a stream, an event or a context is done with what was posted.
-// Any thread. Retired numbers are published by the executor; a lie of the executor harms only its own session.
+// Any thread. Retired numbers are published by the executor; a lie of the executor harms only its own
+// session.
 #pragma once
 
 #include "shim/session/submit.h"
@@ -8,15 +9,16 @@ namespace vgpu::shim {
 
 enum class Progress { Done, Running, Unknown };
 
-// The sequence numbers of the stream that are known to be retired; posts a mark when what was posted last has none yet.
+// The sequence numbers of the stream that are known to be retired; posts a mark when what was posted last has
+// none yet.
 Progress streamProgress(const Submission& submission, Stream& stream);
 Progress eventProgress(const Submission& submission, const Event& event);
 
 // Where the stream's retired number is published; kNoSlotYet when there is no place left.
 uint32_t retiredSlot(const Submission& submission, Stream& stream);
 
-// A program that polls would never learn of a failure, because a failed context retires nothing: every so often a query
-// has to ask. True when it is this thread's time to ask.
+// A program that polls would never learn of a failure, because a failed context retires nothing: every so
+// often a query has to ask. True when it is this thread's time to ask.
 bool timeToAsk();
 
 // All that was posted in the stream up to now is done.

@@ -26,7 +26,8 @@ void forgetContext(Session& session, Context& context) {
   });
   for (const Allocation& allocation : gone) {
     session.allocations().remove(allocation.address);
-    if (session.addresses().contains(allocation.address)) session.addresses().free(allocation.address, allocation.sizeBytes);
+    if (session.addresses().contains(allocation.address))
+      session.addresses().free(allocation.address, allocation.sizeBytes);
   }
 }
 
@@ -45,14 +46,16 @@ CUcontext asHandle(const Context* context) {
 // Flags that a context can have (cuda.h, CUctx_flags).
 bool validFlags(unsigned flags) {
   const unsigned schedule = flags & CU_CTX_SCHED_MASK;
-  const bool one = schedule == 0 || schedule == CU_CTX_SCHED_SPIN || schedule == CU_CTX_SCHED_YIELD || schedule == CU_CTX_SCHED_BLOCKING_SYNC;
+  const bool one = schedule == 0 || schedule == CU_CTX_SCHED_SPIN || schedule == CU_CTX_SCHED_YIELD ||
+                   schedule == CU_CTX_SCHED_BLOCKING_SYNC;
   return one && (flags & ~unsigned{CU_CTX_FLAGS_MASK}) == 0;
 }
 
 CUresult retain(Submission& submission, PrimaryState& state, int device) {
   Context& context = submission.session->primary(device);
   if (state.retained == 0) {
-    const CUresult status = callMessage<protocol::call::PrimaryRetain>(submission, {context.handle.bits(), device, 0});
+    const CUresult status =
+        callMessage<protocol::call::PrimaryRetain>(submission, {context.handle.bits(), device, 0});
     if (status != CUDA_SUCCESS) return status;
     context.flags = state.flags;
     context.alive.store(true);
@@ -68,7 +71,8 @@ CUresult createContext(CUcontext* out, unsigned flags, CUdevice device) {
   Submission submission;
   if (const CUresult status = enterSession(submission); status != CUDA_SUCCESS) return status;
   Context* context = makeContext(*submission.session, device, false);
-  const CUresult status = callMessage<protocol::call::ContextCreate>(submission, {context->handle.bits(), flags, device});
+  const CUresult status =
+      callMessage<protocol::call::ContextCreate>(submission, {context->handle.bits(), flags, device});
   if (status != CUDA_SUCCESS) {
     submission.session->contexts.remove(context->handle);
     return status;
@@ -123,7 +127,8 @@ VGPU_EXPORT CUresult cuDevicePrimaryCtxReset_v2(CUdevice device) {
   forgetContext(*submission.session, submission.session->primary(device));
   // What was retained stays so: the next use finds a fresh context under the same handle.
   if (status != CUDA_SUCCESS) return status;
-  const CUresult again = callMessage<vgpu::protocol::call::PrimaryRetain>(submission, {submission.session->primary(device).handle.bits(), device, 0});
+  const CUresult again = callMessage<vgpu::protocol::call::PrimaryRetain>(
+      submission, {submission.session->primary(device).handle.bits(), device, 0});
   submission.session->primary(device).alive.store(again == CUDA_SUCCESS);
   thisThread().announced = nullptr;
   return again;
@@ -153,14 +158,19 @@ VGPU_EXPORT CUresult cuDevicePrimaryCtxGetState(CUdevice device, unsigned* flags
   return CUDA_SUCCESS;
 }
 
-VGPU_EXPORT CUresult cuCtxCreate_v2(CUcontext* out, unsigned flags, CUdevice device) { return createContext(out, flags, device); }
+VGPU_EXPORT CUresult cuCtxCreate_v2(CUcontext* out, unsigned flags, CUdevice device) {
+  return createContext(out, flags, device);
+}
 
-VGPU_EXPORT CUresult cuCtxCreate_v3(CUcontext* out, CUexecAffinityParam*, int count, unsigned flags, CUdevice device) {
+VGPU_EXPORT CUresult cuCtxCreate_v3(CUcontext* out, CUexecAffinityParam*, int count, unsigned flags,
+                                    CUdevice device) {
   return count != 0 ? CUDA_ERROR_UNSUPPORTED_EXEC_AFFINITY : createContext(out, flags, device);
 }
 
-VGPU_EXPORT CUresult cuCtxCreate_v4(CUcontext* out, CUctxCreateParams* parameters, unsigned flags, CUdevice device) {
-  if (parameters && (parameters->numExecAffinityParams != 0 || parameters->cigParams)) return CUDA_ERROR_NOT_SUPPORTED;
+VGPU_EXPORT CUresult cuCtxCreate_v4(CUcontext* out, CUctxCreateParams* parameters, unsigned flags,
+                                    CUdevice device) {
+  if (parameters && (parameters->numExecAffinityParams != 0 || parameters->cigParams))
+    return CUDA_ERROR_NOT_SUPPORTED;
   return createContext(out, flags, device);
 }
 
@@ -279,6 +289,7 @@ VGPU_EXPORT CUresult cuCtxGetDevice_v2(CUdevice* device, CUcontext value) {
 }
 
 // All writes of remote peers go through the executor in order.
-VGPU_EXPORT CUresult cuFlushGPUDirectRDMAWrites(CUflushGPUDirectRDMAWritesTarget, CUflushGPUDirectRDMAWritesScope) {
+VGPU_EXPORT CUresult cuFlushGPUDirectRDMAWrites(CUflushGPUDirectRDMAWritesTarget,
+                                                CUflushGPUDirectRDMAWritesScope) {
   return Session::get() ? CUDA_ERROR_NOT_SUPPORTED : CUDA_ERROR_NOT_INITIALIZED;
 }

@@ -20,7 +20,8 @@ CUresult upload(const Submission& submission, Stream& stream, uint64_t destinati
     const Bytes piece = bytes.subspan(offset, std::min(pieceBytes, bytes.size() - offset));
     const protocol::messages::CopyUpload message{destination + offset, stream.wire};
     uint64_t sequence = 0;
-    const CUresult status = postWithData(submission, protocol::call::CopyUpload, asBytes(message), piece, &sequence);
+    const CUresult status =
+        postWithData(submission, protocol::call::CopyUpload, asBytes(message), piece, &sequence);
     if (status != CUDA_SUCCESS) return status;
     stream.posted.raise(sequence);
   }
@@ -29,10 +30,12 @@ CUresult upload(const Submission& submission, Stream& stream, uint64_t destinati
 
 namespace {
 
-// Downloads under way, oldest first: the next piece is filled by the executor while an earlier one is drained here.
+// Downloads under way, oldest first: the next piece is filled by the executor while an earlier one is drained
+// here.
 class DownloadPipeline {
  public:
-  explicit DownloadPipeline(const Submission& submission) : submission_(submission), channel_(submission.session->channel()) {}
+  explicit DownloadPipeline(const Submission& submission)
+      : submission_(submission), channel_(submission.session->channel()) {}
 
   void begin(const protocol::messages::CopyDownload& message, MutableBytes into) {
     while (underWay_.size() >= transport::kDownloadsInFlight) finishOldest();
@@ -50,10 +53,13 @@ class DownloadPipeline {
 
  private:
   transport::Download start(const protocol::messages::CopyDownload& message, MutableBytes into) {
-    return channel_.beginDownload(protocol::call::CopyDownload, submission_.thread->id(), asBytes(message), into);
+    return channel_.beginDownload(protocol::call::CopyDownload, submission_.thread->id(), asBytes(message),
+                                  into);
   }
-  std::optional<transport::Download> tryStart(const protocol::messages::CopyDownload& message, MutableBytes into) {
-    return channel_.tryBeginDownload(protocol::call::CopyDownload, submission_.thread->id(), asBytes(message), into);
+  std::optional<transport::Download> tryStart(const protocol::messages::CopyDownload& message,
+                                              MutableBytes into) {
+    return channel_.tryBeginDownload(protocol::call::CopyDownload, submission_.thread->id(), asBytes(message),
+                                     into);
   }
   void finishOldest() {
     const transport::Download oldest = underWay_.front();
@@ -101,7 +107,9 @@ struct End {
   // The executor has these bytes under an address of its own, and they are the program's bytes.
   bool sharedOrDevice() const { return allocation && !allocation->coherence; }
   uint64_t device() const { return deviceSide(*allocation, address); }
-  uint64_t host() const { return onHostSide(*allocation, address) ? address : allocation->host + (address - allocation->address); }
+  uint64_t host() const {
+    return onHostSide(*allocation, address) ? address : allocation->host + (address - allocation->address);
+  }
 };
 
 struct Copy {
@@ -112,10 +120,12 @@ struct Copy {
   bool asynchronous = false;
 };
 
-CUresult findEnd(const Submission& submission, uint64_t address, size_t sizeBytes, Endpoint promised, End& end) {
+CUresult findEnd(const Submission& submission, uint64_t address, size_t sizeBytes, Endpoint promised,
+                 End& end) {
   end.address = address;
   end.allocation = submission.session->allocations().find(address);
-  if (end.allocation && !submission.session->allocations().covers(address, sizeBytes)) return CUDA_ERROR_INVALID_VALUE;
+  if (end.allocation && !submission.session->allocations().covers(address, sizeBytes))
+    return CUDA_ERROR_INVALID_VALUE;
   const bool deviceMemory = end.allocation && !end.allocation->hostVisible();
   if (promised == Endpoint::Device && !end.allocation) return CUDA_ERROR_INVALID_VALUE;
   if (promised == Endpoint::Host && deviceMemory) return CUDA_ERROR_INVALID_VALUE;
@@ -138,8 +148,8 @@ CUresult withinSession(const Copy& copy) {
   return status;
 }
 
-// The source lies in memory that exists twice, and the copy must see its bytes when the stream gets there: the callback
-// thread sends them then.
+// The source lies in memory that exists twice, and the copy must see its bytes when the stream gets there:
+// the callback thread sends them then.
 CUresult pushWhenReached(const Copy& copy) {
   const Allocation allocation = *copy.from.allocation;
   const uint64_t host = copy.from.host(), sizeBytes = copy.sizeBytes;
@@ -151,7 +161,8 @@ CUresult pushWhenReached(const Copy& copy) {
     pushRange(submission, allocation, host, sizeBytes);
   });
   uint64_t sequence = 0;
-  const CUresult status = postMessage<protocol::call::HostFunction>(copy.submission, {copy.stream->wire, token}, &sequence);
+  const CUresult status =
+      postMessage<protocol::call::HostFunction>(copy.submission, {copy.stream->wire, token}, &sequence);
   if (status != CUDA_SUCCESS) forgetHostFunction(token);
   copy.stream->posted.raise(sequence);
   return status;
@@ -160,13 +171,16 @@ CUresult pushWhenReached(const Copy& copy) {
 CUresult bringSourceUpToDate(const Copy& copy) {
   if (copy.from.sharedOrDevice()) return CUDA_SUCCESS;
   const bool idle = streamProgress(copy.submission, *copy.stream) == Progress::Done;
-  if (idle || !copy.asynchronous) return pushRange(copy.submission, *copy.from.allocation, copy.from.host(), copy.sizeBytes);
+  if (idle || !copy.asynchronous)
+    return pushRange(copy.submission, *copy.from.allocation, copy.from.host(), copy.sizeBytes);
   return pushWhenReached(copy);
 }
 
 CUresult pageableToPageable(const Copy& copy) {
-  if (const CUresult status = waitForStream(copy.submission, *copy.stream); status != CUDA_SUCCESS) return status;
-  std::memmove(reinterpret_cast<void*>(copy.to.address), reinterpret_cast<const void*>(copy.from.address), copy.sizeBytes);
+  if (const CUresult status = waitForStream(copy.submission, *copy.stream); status != CUDA_SUCCESS)
+    return status;
+  std::memmove(reinterpret_cast<void*>(copy.to.address), reinterpret_cast<const void*>(copy.from.address),
+               copy.sizeBytes);
   return CUDA_SUCCESS;
 }
 
@@ -186,8 +200,8 @@ CUresult run(const Copy& copy) {
     status = bringSourceUpToDate(copy);
     if (status == CUDA_SUCCESS) status = withinSession(copy);
   }
-  // A synchronous copy that host memory takes part in is over when it returns; between device memories it is not
-  // (CUDA driver API, "API synchronization behavior").
+  // A synchronous copy that host memory takes part in is over when it returns; between device memories it is
+  // not (CUDA driver API, "API synchronization behavior").
   const bool waits = !copy.asynchronous && (copy.to.hostVisible() || copy.from.hostVisible());
   return status == CUDA_SUCCESS && waits ? waitForStream(copy.submission, *copy.stream) : status;
 }
@@ -201,13 +215,16 @@ CUresult copy(const CopyRequest& request) {
   if (const CUresult status = enterContext(copy.submission); status != CUDA_SUCCESS) return status;
   copy.stream = resolveStream(copy.submission, request.stream, request.perThread);
   if (!copy.stream) return CUDA_ERROR_INVALID_HANDLE;
-  if (const CUresult status = refuseLegacyDuringCapture(copy.submission, *copy.stream); status != CUDA_SUCCESS) return status;
+  if (const CUresult status = refuseLegacyDuringCapture(copy.submission, *copy.stream);
+      status != CUDA_SUCCESS)
+    return status;
   if (!request.asynchronous) {
     if (const CUresult status = refuseWhileCapturing(copy.submission); status != CUDA_SUCCESS) return status;
   }
   if (request.sizeBytes == 0) return CUDA_SUCCESS;
   CUresult status = findEnd(copy.submission, request.destination, request.sizeBytes, request.to, copy.to);
-  if (status == CUDA_SUCCESS) status = findEnd(copy.submission, request.source, request.sizeBytes, request.from, copy.from);
+  if (status == CUDA_SUCCESS)
+    status = findEnd(copy.submission, request.source, request.sizeBytes, request.from, copy.from);
   return status == CUDA_SUCCESS ? run(copy) : status;
 }
 
@@ -221,46 +238,62 @@ uint64_t addressOf(const void* pointer) { return reinterpret_cast<uint64_t>(poin
 
 template <bool perThread>
 CUresult synchronous(uint64_t destination, Endpoint to, uint64_t source, Endpoint from, size_t sizeBytes) {
-  return copy({.destination = destination, .source = source, .sizeBytes = sizeBytes, .to = to, .from = from, .perThread = perThread});
+  return copy({.destination = destination,
+               .source = source,
+               .sizeBytes = sizeBytes,
+               .to = to,
+               .from = from,
+               .perThread = perThread});
 }
 template <bool perThread>
-CUresult asynchronous(uint64_t destination, Endpoint to, uint64_t source, Endpoint from, size_t sizeBytes, CUstream stream) {
-  return copy({.destination = destination, .source = source, .sizeBytes = sizeBytes, .to = to, .from = from, .stream = stream,
-               .perThread = perThread, .asynchronous = true});
+CUresult asynchronous(uint64_t destination, Endpoint to, uint64_t source, Endpoint from, size_t sizeBytes,
+                      CUstream stream) {
+  return copy({.destination = destination,
+               .source = source,
+               .sizeBytes = sizeBytes,
+               .to = to,
+               .from = from,
+               .stream = stream,
+               .perThread = perThread,
+               .asynchronous = true});
 }
 
 }  // namespace
 
-#define COPY_VARIANTS(perThread, ds, sz)                                                                                             \
-  VGPU_EXPORT CUresult cuMemcpy##ds(CUdeviceptr to, CUdeviceptr from, size_t bytes) {                                                \
-    return synchronous<perThread>(to, Endpoint::Any, from, Endpoint::Any, bytes);                                                    \
-  }                                                                                                                                  \
-  VGPU_EXPORT CUresult cuMemcpyHtoD_v2##ds(CUdeviceptr to, const void* from, size_t bytes) {                                         \
-    return synchronous<perThread>(to, Endpoint::Device, addressOf(from), Endpoint::Host, bytes);                                     \
-  }                                                                                                                                  \
-  VGPU_EXPORT CUresult cuMemcpyDtoH_v2##ds(void* to, CUdeviceptr from, size_t bytes) {                                               \
-    return synchronous<perThread>(addressOf(to), Endpoint::Host, from, Endpoint::Device, bytes);                                     \
-  }                                                                                                                                  \
-  VGPU_EXPORT CUresult cuMemcpyDtoD_v2##ds(CUdeviceptr to, CUdeviceptr from, size_t bytes) {                                         \
-    return synchronous<perThread>(to, Endpoint::Device, from, Endpoint::Device, bytes);                                              \
-  }                                                                                                                                  \
-  VGPU_EXPORT CUresult cuMemcpyPeer##ds(CUdeviceptr to, CUcontext, CUdeviceptr from, CUcontext, size_t bytes) {                      \
-    return synchronous<perThread>(to, Endpoint::Device, from, Endpoint::Device, bytes);                                              \
-  }                                                                                                                                  \
-  VGPU_EXPORT CUresult cuMemcpyAsync##sz(CUdeviceptr to, CUdeviceptr from, size_t bytes, CUstream stream) {                          \
-    return asynchronous<perThread>(to, Endpoint::Any, from, Endpoint::Any, bytes, stream);                                           \
-  }                                                                                                                                  \
-  VGPU_EXPORT CUresult cuMemcpyHtoDAsync_v2##sz(CUdeviceptr to, const void* from, size_t bytes, CUstream stream) {                   \
-    return asynchronous<perThread>(to, Endpoint::Device, addressOf(from), Endpoint::Host, bytes, stream);                            \
-  }                                                                                                                                  \
-  VGPU_EXPORT CUresult cuMemcpyDtoHAsync_v2##sz(void* to, CUdeviceptr from, size_t bytes, CUstream stream) {                         \
-    return asynchronous<perThread>(addressOf(to), Endpoint::Host, from, Endpoint::Device, bytes, stream);                            \
-  }                                                                                                                                  \
-  VGPU_EXPORT CUresult cuMemcpyDtoDAsync_v2##sz(CUdeviceptr to, CUdeviceptr from, size_t bytes, CUstream stream) {                   \
-    return asynchronous<perThread>(to, Endpoint::Device, from, Endpoint::Device, bytes, stream);                                     \
-  }                                                                                                                                  \
-  VGPU_EXPORT CUresult cuMemcpyPeerAsync##sz(CUdeviceptr to, CUcontext, CUdeviceptr from, CUcontext, size_t bytes, CUstream stream) { \
-    return asynchronous<perThread>(to, Endpoint::Device, from, Endpoint::Device, bytes, stream);                                     \
+#define COPY_VARIANTS(perThread, ds, sz)                                                                     \
+  VGPU_EXPORT CUresult cuMemcpy##ds(CUdeviceptr to, CUdeviceptr from, size_t bytes) {                        \
+    return synchronous<perThread>(to, Endpoint::Any, from, Endpoint::Any, bytes);                            \
+  }                                                                                                          \
+  VGPU_EXPORT CUresult cuMemcpyHtoD_v2##ds(CUdeviceptr to, const void* from, size_t bytes) {                 \
+    return synchronous<perThread>(to, Endpoint::Device, addressOf(from), Endpoint::Host, bytes);             \
+  }                                                                                                          \
+  VGPU_EXPORT CUresult cuMemcpyDtoH_v2##ds(void* to, CUdeviceptr from, size_t bytes) {                       \
+    return synchronous<perThread>(addressOf(to), Endpoint::Host, from, Endpoint::Device, bytes);             \
+  }                                                                                                          \
+  VGPU_EXPORT CUresult cuMemcpyDtoD_v2##ds(CUdeviceptr to, CUdeviceptr from, size_t bytes) {                 \
+    return synchronous<perThread>(to, Endpoint::Device, from, Endpoint::Device, bytes);                      \
+  }                                                                                                          \
+  VGPU_EXPORT CUresult cuMemcpyPeer##ds(CUdeviceptr to, CUcontext, CUdeviceptr from, CUcontext,              \
+                                        size_t bytes) {                                                      \
+    return synchronous<perThread>(to, Endpoint::Device, from, Endpoint::Device, bytes);                      \
+  }                                                                                                          \
+  VGPU_EXPORT CUresult cuMemcpyAsync##sz(CUdeviceptr to, CUdeviceptr from, size_t bytes, CUstream stream) {  \
+    return asynchronous<perThread>(to, Endpoint::Any, from, Endpoint::Any, bytes, stream);                   \
+  }                                                                                                          \
+  VGPU_EXPORT CUresult cuMemcpyHtoDAsync_v2##sz(CUdeviceptr to, const void* from, size_t bytes,              \
+                                                CUstream stream) {                                           \
+    return asynchronous<perThread>(to, Endpoint::Device, addressOf(from), Endpoint::Host, bytes, stream);    \
+  }                                                                                                          \
+  VGPU_EXPORT CUresult cuMemcpyDtoHAsync_v2##sz(void* to, CUdeviceptr from, size_t bytes, CUstream stream) { \
+    return asynchronous<perThread>(addressOf(to), Endpoint::Host, from, Endpoint::Device, bytes, stream);    \
+  }                                                                                                          \
+  VGPU_EXPORT CUresult cuMemcpyDtoDAsync_v2##sz(CUdeviceptr to, CUdeviceptr from, size_t bytes,              \
+                                                CUstream stream) {                                           \
+    return asynchronous<perThread>(to, Endpoint::Device, from, Endpoint::Device, bytes, stream);             \
+  }                                                                                                          \
+  VGPU_EXPORT CUresult cuMemcpyPeerAsync##sz(CUdeviceptr to, CUcontext, CUdeviceptr from, CUcontext,         \
+                                             size_t bytes, CUstream stream) {                                \
+    return asynchronous<perThread>(to, Endpoint::Device, from, Endpoint::Device, bytes, stream);             \
   }
 
 COPY_VARIANTS(false, , )

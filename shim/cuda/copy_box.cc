@@ -1,5 +1,5 @@
-// Two- and three-dimensional copies, and copies of arrays. Rows of pageable memory travel packed; everything else is named
-// to the executor's driver as it is.
+// Two- and three-dimensional copies, and copies of arrays. Rows of pageable memory travel packed; everything
+// else is named to the executor's driver as it is.
 #include <algorithm>
 
 #include "shim/cuda/capture.h"
@@ -51,12 +51,15 @@ CUresult resolveMemory(const Submission& submission, const Side& side, const Box
   if (const CUresult status = checkPitch(side, box); status != CUDA_SUCCESS) return status;
   out.allocation = submission.session->allocations().find(side.address);
   if (!out.allocation) {
-    out.pageable = side.type != CU_MEMORYTYPE_DEVICE && !submission.session->addresses().contains(side.address);
+    out.pageable =
+        side.type != CU_MEMORYTYPE_DEVICE && !submission.session->addresses().contains(side.address);
     return out.pageable ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
   }
   const uint64_t spanBytes = offsetOf(side, box.height - 1, box.depth - 1) + box.widthBytes;
   if (!submission.session->allocations().covers(side.address, spanBytes)) return CUDA_ERROR_INVALID_VALUE;
-  out.side = {Place::Memory, 0, deviceSide(*out.allocation, side.address), side.pitchBytes, side.rows, side.xBytes, side.y, side.z};
+  out.side = {Place::Memory,   0,         deviceSide(*out.allocation, side.address),
+              side.pitchBytes, side.rows, side.xBytes,
+              side.y,          side.z};
   return CUDA_SUCCESS;
 }
 
@@ -70,7 +73,9 @@ CUresult resolve(const Submission& submission, const Side& side, const Box& box,
 constexpr BoxSide kAttached{Place::Attached, 0, 0, 0, 0, 0, 0, 0};
 
 // A part of the box that fits one slot: some bytes of some rows of one slice.
-struct Part { size_t x, row, slice, widthBytes, rows; };
+struct Part {
+  size_t x, row, slice, widthBytes, rows;
+};
 
 template <class Visit>
 CUresult eachPart(const Box& box, size_t slotBytes, Visit&& visit) {
@@ -79,7 +84,8 @@ CUresult eachPart(const Box& box, size_t slotBytes, Visit&& visit) {
   for (size_t slice = 0; slice < box.depth; ++slice) {
     for (size_t row = 0; row < box.height; row += rows) {
       for (size_t x = 0; x < box.widthBytes; x += widthBytes) {
-        const Part part{x, row, slice, std::min(widthBytes, box.widthBytes - x), std::min(rows, box.height - row)};
+        const Part part{x, row, slice, std::min(widthBytes, box.widthBytes - x),
+                        std::min(rows, box.height - row)};
         if (const CUresult status = visit(part); status != CUDA_SUCCESS) return status;
       }
     }
@@ -102,10 +108,12 @@ CUresult uploadBox(const Submission& submission, Stream& stream, const Box& box,
   std::vector<std::byte> packed;
   return eachPart(box, submission.session->channel().limits().slotBytes, [&](const Part& part) {
     packed.resize(part.widthBytes * part.rows);
-    for (size_t row = 0; row < part.rows; ++row) std::memcpy(packed.data() + row * part.widthBytes, rowOf(box.from, part, row), part.widthBytes);
+    for (size_t row = 0; row < part.rows; ++row)
+      std::memcpy(packed.data() + row * part.widthBytes, rowOf(box.from, part, row), part.widthBytes);
     const CopyBox message{kAttached, advanced(to.side, part), part.widthBytes, part.rows, 1, stream.wire};
     uint64_t sequence = 0;
-    const CUresult status = postWithData(submission, protocol::call::CopyBox, asBytes(message), packed, &sequence);
+    const CUresult status =
+        postWithData(submission, protocol::call::CopyBox, asBytes(message), packed, &sequence);
     stream.posted.raise(sequence);
     return status;
   });
@@ -117,19 +125,22 @@ CUresult downloadBox(const Submission& submission, Stream& stream, const Box& bo
   const CUresult status = eachPart(box, channel.limits().slotBytes, [&](const Part& part) {
     packed.resize(part.widthBytes * part.rows);
     const CopyBox message{advanced(from.side, part), kAttached, part.widthBytes, part.rows, 1, stream.wire};
-    const auto download = channel.beginDownload(protocol::call::CopyBoxDownload, submission.thread->id(), asBytes(message), packed);
+    const auto download = channel.beginDownload(protocol::call::CopyBoxDownload, submission.thread->id(),
+                                                asBytes(message), packed);
     const transport::Reply reply = channel.finishDownload(download);
     if (reply.lost) return kSessionLost;
     if (reply.status != CUDA_SUCCESS) return note(submission, static_cast<CUresult>(reply.status));
     if (reply.payloadBytes != packed.size()) return CUDA_ERROR_UNKNOWN;
-    for (size_t row = 0; row < part.rows; ++row) std::memcpy(rowOf(box.to, part, row), packed.data() + row * part.widthBytes, part.widthBytes);
+    for (size_t row = 0; row < part.rows; ++row)
+      std::memcpy(rowOf(box.to, part, row), packed.data() + row * part.widthBytes, part.widthBytes);
     return CUDA_SUCCESS;
   });
   if (status == CUDA_SUCCESS) finishWait(submission);
   return status;
 }
 
-CUresult copyInSession(const Submission& submission, Stream& stream, const Box& box, const Resolved& from, const Resolved& to) {
+CUresult copyInSession(const Submission& submission, Stream& stream, const Box& box, const Resolved& from,
+                       const Resolved& to) {
   const CopyBox message{from.side, to.side, box.widthBytes, box.height, box.depth, stream.wire};
   uint64_t sequence = 0;
   const CUresult status = postMessage<protocol::call::CopyBox>(submission, message, &sequence);
@@ -143,7 +154,8 @@ CUresult copyOnHost(const Submission& submission, Stream& stream, const Box& box
   for (size_t slice = 0; slice < box.depth; ++slice) {
     Part part = whole;
     part.slice = slice;
-    for (size_t row = 0; row < box.height; ++row) std::memmove(rowOf(box.to, part, row), rowOf(box.from, part, row), box.widthBytes);
+    for (size_t row = 0; row < box.height; ++row)
+      std::memmove(rowOf(box.to, part, row), rowOf(box.from, part, row), box.widthBytes);
   }
   return CUDA_SUCCESS;
 }
@@ -166,11 +178,13 @@ CUresult copyBox(const Box& box) {
   if (from.allocation && from.allocation->coherence) status = pushToDevice(submission);
   if (status != CUDA_SUCCESS) return status;
   if (to.pageable) return downloadBox(submission, *stream, box, from);
-  status = from.pageable ? uploadBox(submission, *stream, box, to) : copyInSession(submission, *stream, box, from, to);
+  status = from.pageable ? uploadBox(submission, *stream, box, to)
+                         : copyInSession(submission, *stream, box, from, to);
   if (status != CUDA_SUCCESS) return status;
   if (to.allocation && to.allocation->coherence) deviceWillWrite(*to.allocation);
   const auto visible = [](const Resolved& side) { return side.allocation && side.allocation->hostVisible(); };
-  return !box.asynchronous && (visible(from) || visible(to)) ? waitForStream(submission, *stream) : CUDA_SUCCESS;
+  return !box.asynchronous && (visible(from) || visible(to)) ? waitForStream(submission, *stream)
+                                                             : CUDA_SUCCESS;
 }
 
 uint64_t memoryOf(CUmemorytype type, const void* host, CUdeviceptr device) {
@@ -178,16 +192,30 @@ uint64_t memoryOf(CUmemorytype type, const void* host, CUdeviceptr device) {
 }
 
 Box boxOf(const CUDA_MEMCPY2D& copy, CUstream stream, bool perThread, bool asynchronous) {
-  return {.from = {copy.srcMemoryType, memoryOf(copy.srcMemoryType, copy.srcHost, copy.srcDevice), copy.srcArray, copy.srcPitch, copy.srcY + copy.Height, copy.srcXInBytes, copy.srcY, 0},
-          .to = {copy.dstMemoryType, memoryOf(copy.dstMemoryType, copy.dstHost, copy.dstDevice), copy.dstArray, copy.dstPitch, copy.dstY + copy.Height, copy.dstXInBytes, copy.dstY, 0},
-          .widthBytes = copy.WidthInBytes, .height = copy.Height, .depth = 1, .stream = stream, .perThread = perThread, .asynchronous = asynchronous};
+  return {.from = {copy.srcMemoryType, memoryOf(copy.srcMemoryType, copy.srcHost, copy.srcDevice),
+                   copy.srcArray, copy.srcPitch, copy.srcY + copy.Height, copy.srcXInBytes, copy.srcY, 0},
+          .to = {copy.dstMemoryType, memoryOf(copy.dstMemoryType, copy.dstHost, copy.dstDevice),
+                 copy.dstArray, copy.dstPitch, copy.dstY + copy.Height, copy.dstXInBytes, copy.dstY, 0},
+          .widthBytes = copy.WidthInBytes,
+          .height = copy.Height,
+          .depth = 1,
+          .stream = stream,
+          .perThread = perThread,
+          .asynchronous = asynchronous};
 }
 
 template <class Copy3D>
 Box boxOf3D(const Copy3D& copy, CUstream stream, bool perThread, bool asynchronous) {
-  return {.from = {copy.srcMemoryType, memoryOf(copy.srcMemoryType, copy.srcHost, copy.srcDevice), copy.srcArray, copy.srcPitch, copy.srcHeight, copy.srcXInBytes, copy.srcY, copy.srcZ},
-          .to = {copy.dstMemoryType, memoryOf(copy.dstMemoryType, copy.dstHost, copy.dstDevice), copy.dstArray, copy.dstPitch, copy.dstHeight, copy.dstXInBytes, copy.dstY, copy.dstZ},
-          .widthBytes = copy.WidthInBytes, .height = copy.Height, .depth = copy.Depth, .stream = stream, .perThread = perThread, .asynchronous = asynchronous};
+  return {.from = {copy.srcMemoryType, memoryOf(copy.srcMemoryType, copy.srcHost, copy.srcDevice),
+                   copy.srcArray, copy.srcPitch, copy.srcHeight, copy.srcXInBytes, copy.srcY, copy.srcZ},
+          .to = {copy.dstMemoryType, memoryOf(copy.dstMemoryType, copy.dstHost, copy.dstDevice),
+                 copy.dstArray, copy.dstPitch, copy.dstHeight, copy.dstXInBytes, copy.dstY, copy.dstZ},
+          .widthBytes = copy.WidthInBytes,
+          .height = copy.Height,
+          .depth = copy.Depth,
+          .stream = stream,
+          .perThread = perThread,
+          .asynchronous = asynchronous};
 }
 
 CUresult copy2D(const CUDA_MEMCPY2D* copy, CUstream stream, bool perThread, bool asynchronous) {
@@ -199,10 +227,20 @@ CUresult copy3D(const Copy3D* copy, CUstream stream, bool perThread, bool asynch
 }
 
 Side lineOf(CUarray array, size_t offset) { return {CU_MEMORYTYPE_ARRAY, 0, array, 0, 0, offset, 0, 0}; }
-Side lineOf(CUmemorytype type, uint64_t address, size_t bytes) { return {type, address, nullptr, bytes, 1, 0, 0, 0}; }
+Side lineOf(CUmemorytype type, uint64_t address, size_t bytes) {
+  return {type, address, nullptr, bytes, 1, 0, 0, 0};
+}
 
-CUresult copyLine(const Side& to, const Side& from, size_t bytes, CUstream stream, bool perThread, bool asynchronous) {
-  return copyBox({.from = from, .to = to, .widthBytes = bytes, .height = 1, .depth = 1, .stream = stream, .perThread = perThread, .asynchronous = asynchronous});
+CUresult copyLine(const Side& to, const Side& from, size_t bytes, CUstream stream, bool perThread,
+                  bool asynchronous) {
+  return copyBox({.from = from,
+                  .to = to,
+                  .widthBytes = bytes,
+                  .height = 1,
+                  .depth = 1,
+                  .stream = stream,
+                  .perThread = perThread,
+                  .asynchronous = asynchronous});
 }
 uint64_t number(const void* pointer) { return reinterpret_cast<uint64_t>(pointer); }
 
@@ -211,36 +249,57 @@ uint64_t number(const void* pointer) { return reinterpret_cast<uint64_t>(pointer
 
 using namespace vgpu::shim;
 
-#define BOX_VARIANTS(perThread, ds, sz)                                                                                                   \
-  VGPU_EXPORT CUresult cuMemcpy2D_v2##ds(const CUDA_MEMCPY2D* copy) { return copy2D(copy, nullptr, perThread, false); }                   \
-  VGPU_EXPORT CUresult cuMemcpy2DUnaligned_v2##ds(const CUDA_MEMCPY2D* copy) { return copy2D(copy, nullptr, perThread, false); }          \
-  VGPU_EXPORT CUresult cuMemcpy2DAsync_v2##sz(const CUDA_MEMCPY2D* copy, CUstream stream) { return copy2D(copy, stream, perThread, true); } \
-  VGPU_EXPORT CUresult cuMemcpy3D_v2##ds(const CUDA_MEMCPY3D* copy) { return copy3D(copy, nullptr, perThread, false); }                   \
-  VGPU_EXPORT CUresult cuMemcpy3DAsync_v2##sz(const CUDA_MEMCPY3D* copy, CUstream stream) { return copy3D(copy, stream, perThread, true); } \
-  VGPU_EXPORT CUresult cuMemcpy3DPeer##ds(const CUDA_MEMCPY3D_PEER* copy) { return copy3D(copy, nullptr, perThread, false); }             \
-  VGPU_EXPORT CUresult cuMemcpy3DPeerAsync##sz(const CUDA_MEMCPY3D_PEER* copy, CUstream stream) {                                         \
-    return copy3D(copy, stream, perThread, true);                                                                                         \
-  }                                                                                                                                       \
-  VGPU_EXPORT CUresult cuMemcpyHtoA_v2##ds(CUarray to, size_t offset, const void* from, size_t bytes) {                                   \
-    return copyLine(lineOf(to, offset), lineOf(CU_MEMORYTYPE_HOST, number(from), bytes), bytes, nullptr, perThread, false);               \
-  }                                                                                                                                       \
-  VGPU_EXPORT CUresult cuMemcpyAtoH_v2##ds(void* to, CUarray from, size_t offset, size_t bytes) {                                         \
-    return copyLine(lineOf(CU_MEMORYTYPE_HOST, number(to), bytes), lineOf(from, offset), bytes, nullptr, perThread, false);               \
-  }                                                                                                                                       \
-  VGPU_EXPORT CUresult cuMemcpyDtoA_v2##ds(CUarray to, size_t offset, CUdeviceptr from, size_t bytes) {                                   \
-    return copyLine(lineOf(to, offset), lineOf(CU_MEMORYTYPE_DEVICE, from, bytes), bytes, nullptr, perThread, false);                     \
-  }                                                                                                                                       \
-  VGPU_EXPORT CUresult cuMemcpyAtoD_v2##ds(CUdeviceptr to, CUarray from, size_t offset, size_t bytes) {                                   \
-    return copyLine(lineOf(CU_MEMORYTYPE_DEVICE, to, bytes), lineOf(from, offset), bytes, nullptr, perThread, false);                     \
-  }                                                                                                                                       \
-  VGPU_EXPORT CUresult cuMemcpyAtoA_v2##ds(CUarray to, size_t toOffset, CUarray from, size_t fromOffset, size_t bytes) {                  \
-    return copyLine(lineOf(to, toOffset), lineOf(from, fromOffset), bytes, nullptr, perThread, false);                                    \
-  }                                                                                                                                       \
-  VGPU_EXPORT CUresult cuMemcpyHtoAAsync_v2##sz(CUarray to, size_t offset, const void* from, size_t bytes, CUstream stream) {             \
-    return copyLine(lineOf(to, offset), lineOf(CU_MEMORYTYPE_HOST, number(from), bytes), bytes, stream, perThread, true);                 \
-  }                                                                                                                                       \
-  VGPU_EXPORT CUresult cuMemcpyAtoHAsync_v2##sz(void* to, CUarray from, size_t offset, size_t bytes, CUstream stream) {                   \
-    return copyLine(lineOf(CU_MEMORYTYPE_HOST, number(to), bytes), lineOf(from, offset), bytes, stream, perThread, true);                 \
+#define BOX_VARIANTS(perThread, ds, sz)                                                                    \
+  VGPU_EXPORT CUresult cuMemcpy2D_v2##ds(const CUDA_MEMCPY2D* copy) {                                      \
+    return copy2D(copy, nullptr, perThread, false);                                                        \
+  }                                                                                                        \
+  VGPU_EXPORT CUresult cuMemcpy2DUnaligned_v2##ds(const CUDA_MEMCPY2D* copy) {                             \
+    return copy2D(copy, nullptr, perThread, false);                                                        \
+  }                                                                                                        \
+  VGPU_EXPORT CUresult cuMemcpy2DAsync_v2##sz(const CUDA_MEMCPY2D* copy, CUstream stream) {                \
+    return copy2D(copy, stream, perThread, true);                                                          \
+  }                                                                                                        \
+  VGPU_EXPORT CUresult cuMemcpy3D_v2##ds(const CUDA_MEMCPY3D* copy) {                                      \
+    return copy3D(copy, nullptr, perThread, false);                                                        \
+  }                                                                                                        \
+  VGPU_EXPORT CUresult cuMemcpy3DAsync_v2##sz(const CUDA_MEMCPY3D* copy, CUstream stream) {                \
+    return copy3D(copy, stream, perThread, true);                                                          \
+  }                                                                                                        \
+  VGPU_EXPORT CUresult cuMemcpy3DPeer##ds(const CUDA_MEMCPY3D_PEER* copy) {                                \
+    return copy3D(copy, nullptr, perThread, false);                                                        \
+  }                                                                                                        \
+  VGPU_EXPORT CUresult cuMemcpy3DPeerAsync##sz(const CUDA_MEMCPY3D_PEER* copy, CUstream stream) {          \
+    return copy3D(copy, stream, perThread, true);                                                          \
+  }                                                                                                        \
+  VGPU_EXPORT CUresult cuMemcpyHtoA_v2##ds(CUarray to, size_t offset, const void* from, size_t bytes) {    \
+    return copyLine(lineOf(to, offset), lineOf(CU_MEMORYTYPE_HOST, number(from), bytes), bytes, nullptr,   \
+                    perThread, false);                                                                     \
+  }                                                                                                        \
+  VGPU_EXPORT CUresult cuMemcpyAtoH_v2##ds(void* to, CUarray from, size_t offset, size_t bytes) {          \
+    return copyLine(lineOf(CU_MEMORYTYPE_HOST, number(to), bytes), lineOf(from, offset), bytes, nullptr,   \
+                    perThread, false);                                                                     \
+  }                                                                                                        \
+  VGPU_EXPORT CUresult cuMemcpyDtoA_v2##ds(CUarray to, size_t offset, CUdeviceptr from, size_t bytes) {    \
+    return copyLine(lineOf(to, offset), lineOf(CU_MEMORYTYPE_DEVICE, from, bytes), bytes, nullptr,         \
+                    perThread, false);                                                                     \
+  }                                                                                                        \
+  VGPU_EXPORT CUresult cuMemcpyAtoD_v2##ds(CUdeviceptr to, CUarray from, size_t offset, size_t bytes) {    \
+    return copyLine(lineOf(CU_MEMORYTYPE_DEVICE, to, bytes), lineOf(from, offset), bytes, nullptr,         \
+                    perThread, false);                                                                     \
+  }                                                                                                        \
+  VGPU_EXPORT CUresult cuMemcpyAtoA_v2##ds(CUarray to, size_t toOffset, CUarray from, size_t fromOffset,   \
+                                           size_t bytes) {                                                 \
+    return copyLine(lineOf(to, toOffset), lineOf(from, fromOffset), bytes, nullptr, perThread, false);     \
+  }                                                                                                        \
+  VGPU_EXPORT CUresult cuMemcpyHtoAAsync_v2##sz(CUarray to, size_t offset, const void* from, size_t bytes, \
+                                                CUstream stream) {                                         \
+    return copyLine(lineOf(to, offset), lineOf(CU_MEMORYTYPE_HOST, number(from), bytes), bytes, stream,    \
+                    perThread, true);                                                                      \
+  }                                                                                                        \
+  VGPU_EXPORT CUresult cuMemcpyAtoHAsync_v2##sz(void* to, CUarray from, size_t offset, size_t bytes,       \
+                                                CUstream stream) {                                         \
+    return copyLine(lineOf(CU_MEMORYTYPE_HOST, number(to), bytes), lineOf(from, offset), bytes, stream,    \
+                    perThread, true);                                                                      \
   }
 
 BOX_VARIANTS(false, , )

@@ -1,9 +1,10 @@
 // Devices: all answered from the welcome.
+#include "shim/cuda/device.h"
+
 #include <cstdio>
 #include <cstring>
 
 #include "protocol/abi/cuda.h"
-#include "shim/cuda/device.h"
 #include "shim/cuda/exported.h"
 #include "shim/session/submit.h"
 
@@ -59,7 +60,8 @@ VGPU_EXPORT CUresult cuInit(unsigned flags) {
   return Session::get()->devices().empty() ? CUDA_ERROR_NO_DEVICE : CUDA_SUCCESS;
 }
 
-// Natively this needs no cuInit. Without a session the version is that of the headers this library is built with.
+// Natively this needs no cuInit. Without a session the version is that of the headers this library is built
+// with.
 VGPU_EXPORT CUresult cuDriverGetVersion(int* version) {
   if (!version) return CUDA_ERROR_INVALID_VALUE;
   Session* session = Session::get();
@@ -100,7 +102,9 @@ VGPU_EXPORT CUresult cuDeviceGetUuid(CUuuid* uuid, CUdevice device) {
   return CUDA_SUCCESS;
 }
 
-VGPU_EXPORT CUresult cuDeviceGetUuid_v2(CUuuid* uuid, CUdevice device) { return cuDeviceGetUuid(uuid, device); }
+VGPU_EXPORT CUresult cuDeviceGetUuid_v2(CUuuid* uuid, CUdevice device) {
+  return cuDeviceGetUuid(uuid, device);
+}
 
 VGPU_EXPORT CUresult cuDeviceTotalMem_v2(size_t* bytes, CUdevice device) {
   const vgpu::protocol::DeviceInfo* info;

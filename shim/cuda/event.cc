@@ -17,10 +17,12 @@ CUresult record(CUevent eventValue, CUstream streamValue, unsigned flags, bool p
   Stream* stream = resolveStream(submission, streamValue, perThread);
   Event* event = submission.session->events.find(eventValue);
   if (!stream || !event || event->context != stream->context) return CUDA_ERROR_INVALID_HANDLE;
-  if (const CUresult status = refuseLegacyDuringCapture(submission, *stream); status != CUDA_SUCCESS) return status;
+  if (const CUresult status = refuseLegacyDuringCapture(submission, *stream); status != CUDA_SUCCESS)
+    return status;
   const uint32_t slot = retiredSlot(submission, *stream);
   uint64_t sequence = 0;
-  const CUresult status = postMessage<protocol::call::EventRecord>(submission, {event->handle.bits(), stream->wire, slot, flags}, &sequence);
+  const CUresult status = postMessage<protocol::call::EventRecord>(
+      submission, {event->handle.bits(), stream->wire, slot, flags}, &sequence);
   if (status != CUDA_SUCCESS) return status;
   // A record into a capture is no record that can be waited for (cuEventQuery: CAPTURED_EVENT).
   event->capturedIn.store(stream->capture.load() == Capture::None ? 0 : stream->captureId);
@@ -58,9 +60,15 @@ VGPU_EXPORT CUresult cuEventCreate(CUevent* event, unsigned flags) {
 }
 
 VGPU_EXPORT CUresult cuEventRecord(CUevent event, CUstream stream) { return record(event, stream, 0, false); }
-VGPU_EXPORT CUresult cuEventRecord_ptsz(CUevent event, CUstream stream) { return record(event, stream, 0, true); }
-VGPU_EXPORT CUresult cuEventRecordWithFlags(CUevent event, CUstream stream, unsigned flags) { return record(event, stream, flags, false); }
-VGPU_EXPORT CUresult cuEventRecordWithFlags_ptsz(CUevent event, CUstream stream, unsigned flags) { return record(event, stream, flags, true); }
+VGPU_EXPORT CUresult cuEventRecord_ptsz(CUevent event, CUstream stream) {
+  return record(event, stream, 0, true);
+}
+VGPU_EXPORT CUresult cuEventRecordWithFlags(CUevent event, CUstream stream, unsigned flags) {
+  return record(event, stream, flags, false);
+}
+VGPU_EXPORT CUresult cuEventRecordWithFlags_ptsz(CUevent event, CUstream stream, unsigned flags) {
+  return record(event, stream, flags, true);
+}
 
 VGPU_EXPORT CUresult cuEventQuery(CUevent value) {
   Submission submission;
@@ -84,7 +92,8 @@ VGPU_EXPORT CUresult cuEventSynchronize(CUevent value) {
   if (const CUresult status = enterEvent(submission, value, event); status != CUDA_SUCCESS) return status;
   if (const CUresult status = refuseWhileCapturing(submission); status != CUDA_SUCCESS) return status;
   if (eventProgress(submission, *event) != Progress::Done) {
-    const CUresult status = call(submission, call_number::cuEventSynchronize, asBytes(event->handle.bits())).status;
+    const CUresult status =
+        call(submission, call_number::cuEventSynchronize, asBytes(event->handle.bits())).status;
     if (status != CUDA_SUCCESS) return status;
   }
   finishWait(submission);
@@ -100,5 +109,9 @@ static CUresult elapsedTime(float* milliseconds, CUevent start, CUevent end) {
   if ((first->flags | second->flags) & CU_EVENT_DISABLE_TIMING) return CUDA_ERROR_INVALID_HANDLE;
   return Forward<call_number::cuEventElapsedTime_v2>::call(milliseconds, start, end);
 }
-VGPU_EXPORT CUresult cuEventElapsedTime(float* milliseconds, CUevent start, CUevent end) { return elapsedTime(milliseconds, start, end); }
-VGPU_EXPORT CUresult cuEventElapsedTime_v2(float* milliseconds, CUevent start, CUevent end) { return elapsedTime(milliseconds, start, end); }
+VGPU_EXPORT CUresult cuEventElapsedTime(float* milliseconds, CUevent start, CUevent end) {
+  return elapsedTime(milliseconds, start, end);
+}
+VGPU_EXPORT CUresult cuEventElapsedTime_v2(float* milliseconds, CUevent start, CUevent end) {
+  return elapsedTime(milliseconds, start, end);
+}

@@ -1,5 +1,6 @@
-// Every exported symbol that is not written by hand. A symbol is a jump through a pointer that the compiler types by the
-// vendor's declaration: so the stub of a row has exactly that function's type, and no parameter list is written twice.
+// Every exported symbol that is not written by hand. A symbol is a jump through a pointer that the compiler
+// types by the vendor's declaration: so the stub of a row has exactly that function's type, and no parameter
+// list is written twice.
 #include <set>
 
 #include "base/log.h"
@@ -39,7 +40,8 @@ CUresult refuse(const char* symbol, const char* reason) {
   static auto* mutex = new std::mutex;
   static auto* said = new std::set<const void*>;
   std::lock_guard lock(*mutex);
-  if (said->insert(symbol).second) log::warning("a call is not supported", {{"call", symbol}, {"belongs_to", reason}});
+  if (said->insert(symbol).second)
+    log::warning("a call is not supported", {{"call", symbol}, {"belongs_to", reason}});
   return CUDA_ERROR_NOT_SUPPORTED;
 }
 
@@ -61,13 +63,13 @@ struct Unsupported<answer, CUresult(Arguments...)> {
 }  // namespace
 }  // namespace vgpu::shim
 
-#define EXPORT_THROUGH(symbol, target)                                                             \
-  extern "C" {                                                                                     \
-  extern decltype(&::symbol) const vgpu_export_##symbol;                                           \
+#define EXPORT_THROUGH(symbol, target)                                                                 \
+  extern "C" {                                                                                         \
+  extern decltype(&::symbol) const vgpu_export_##symbol;                                               \
   __attribute__((visibility("hidden"), used)) decltype(&::symbol) const vgpu_export_##symbol = target; \
-  }                                                                                                \
-  asm(".pushsection .text\n.globl " #symbol "\n.type " #symbol ", @function\n" #symbol ":\n\tjmp *vgpu_export_" #symbol \
-      "(%rip)\n.size " #symbol ", .-" #symbol "\n.popsection\n");
+  }                                                                                                    \
+  asm(".pushsection .text\n.globl " #symbol "\n.type " #symbol ", @function\n" #symbol                 \
+      ":\n\tjmp *vgpu_export_" #symbol "(%rip)\n.size " #symbol ", .-" #symbol "\n.popsection\n");
 
 #define FORWARD(symbol) EXPORT_THROUGH(symbol, &vgpu::shim::Forward<vgpu::protocol::call::symbol>::call)
 #define FORWARD_STREAM(symbol) \

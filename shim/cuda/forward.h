@@ -1,6 +1,6 @@
-// Forwarding of an ordinary call: the guest's behaviour of every role (protocol/marshal/roles.h), and the one function that
-// encodes a row's arguments, sends the record as its mode says, and decodes the results.
-// Runs in the guest program on the calling thread. Results come from the executor and are checked for size.
+// Forwarding of an ordinary call: the guest's behaviour of every role (protocol/marshal/roles.h), and the one
+// function that encodes a row's arguments, sends the record as its mode says, and decodes the results. Runs
+// in the guest program on the calling thread. Results come from the executor and are checked for size.
 #pragma once
 
 #include <array>
@@ -19,8 +19,8 @@ namespace roles = protocol::roles;
 // What a call in the making knows beside its arguments.
 struct Forwarding {
   Submission submission;
-  bool perThread = false;     // the _ptsz and _ptds variants: stream 0 is the thread's own
-  Stream* stream = nullptr;   // the stream argument, if there is one
+  bool perThread = false;    // the _ptsz and _ptds variants: stream 0 is the thread's own
+  Stream* stream = nullptr;  // the stream argument, if there is one
 };
 
 // The stream that a program's value names; null: not a live stream.
@@ -117,7 +117,8 @@ template <Kind kind>
 struct GuestRole<roles::Use<kind>> {
   template <class T>
   static CUresult encode(Forwarding& forwarding, Encoder& out, T value) {
-    if (!tableOf<kind>(*forwarding.submission.session).find((uint64_t)value)) return CUDA_ERROR_INVALID_HANDLE;
+    if (!tableOf<kind>(*forwarding.submission.session).find((uint64_t)value))
+      return CUDA_ERROR_INVALID_HANDLE;
     out.put((uint64_t)value);
     return CUDA_SUCCESS;
   }
@@ -148,7 +149,8 @@ template <Kind kind>
 struct GuestRole<roles::End<kind>> {
   template <class T>
   static CUresult encode(Forwarding& forwarding, Encoder& out, T value) {
-    if (!tableOf<kind>(*forwarding.submission.session).find((uint64_t)value)) return CUDA_ERROR_INVALID_HANDLE;
+    if (!tableOf<kind>(*forwarding.submission.session).find((uint64_t)value))
+      return CUDA_ERROR_INVALID_HANDLE;
     out.put((uint64_t)value);
     return CUDA_SUCCESS;
   }
@@ -173,7 +175,9 @@ struct ForwardImplementation<number, std::index_sequence<i...>> {
     Encoder out(space);
     CUresult status = CUDA_SUCCESS;
     size_t encoded = 0;
-    ((status == CUDA_SUCCESS ? (status = Role<i>::encode(forwarding, out, std::get<i>(arguments)), ++encoded) : 0), ...);
+    ((status == CUDA_SUCCESS ? (status = Role<i>::encode(forwarding, out, std::get<i>(arguments)), ++encoded)
+                             : 0),
+     ...);
     if (status == CUDA_SUCCESS) status = send(forwarding, out.bytes(), arguments);
     if (status != CUDA_SUCCESS) {
       (undo<i>(forwarding, arguments, i < encoded), ...);
@@ -193,7 +197,8 @@ struct ForwardImplementation<number, std::index_sequence<i...>> {
       return status;
     } else {
       std::array<std::byte, replyBytes<Arguments>() + 8> reply;
-      const Answer answer = call(forwarding.submission, number, bytes, std::span(reply).first(replyBytes<Arguments>()));
+      const Answer answer =
+          call(forwarding.submission, number, bytes, std::span(reply).first(replyBytes<Arguments>()));
       if (answer.status != CUDA_SUCCESS) return answer.status;
       Decoder in(std::span<const std::byte>(reply).first(answer.payloadBytes));
       (decode<i>(in, arguments), ...);
@@ -207,12 +212,14 @@ struct ForwardImplementation<number, std::index_sequence<i...>> {
   }
   template <size_t index, class Argument>
   static constexpr size_t replyBytesOf() {
-    if constexpr (requires { Role<index>::template kReplyBytes<Argument>; }) return Role<index>::template kReplyBytes<Argument>;
+    if constexpr (requires { Role<index>::template kReplyBytes<Argument>; })
+      return Role<index>::template kReplyBytes<Argument>;
     return 0;
   }
   template <size_t index, class Arguments>
   static void decode(Decoder& in, const Arguments& arguments) {
-    if constexpr (requires { Role<index>::decode(in, std::get<index>(arguments)); }) Role<index>::decode(in, std::get<index>(arguments));
+    if constexpr (requires { Role<index>::decode(in, std::get<index>(arguments)); })
+      Role<index>::decode(in, std::get<index>(arguments));
   }
   template <size_t index, class Arguments>
   static void undo(Forwarding& forwarding, const Arguments& arguments, bool wasEncoded) {
@@ -222,7 +229,8 @@ struct ForwardImplementation<number, std::index_sequence<i...>> {
   }
   template <size_t index, class Arguments>
   static void finish(Forwarding& forwarding, const Arguments& arguments) {
-    if constexpr (requires { Role<index>::finish(forwarding, std::get<index>(arguments)); }) Role<index>::finish(forwarding, std::get<index>(arguments));
+    if constexpr (requires { Role<index>::finish(forwarding, std::get<index>(arguments)); })
+      Role<index>::finish(forwarding, std::get<index>(arguments));
   }
 };
 
@@ -232,18 +240,23 @@ bool needsContext(uint16_t number);
 template <uint16_t number, bool perThread, class... Arguments>
 CUresult forwardArguments(Arguments... arguments) {
   Forwarding forwarding{.submission = {}, .perThread = perThread};
-  const CUresult status = needsContext(number) ? enterContext(forwarding.submission) : enterSession(forwarding.submission);
+  const CUresult status =
+      needsContext(number) ? enterContext(forwarding.submission) : enterSession(forwarding.submission);
   if (status != CUDA_SUCCESS) return status;
   if (!forwarding.submission.session->hasRow(number)) return CUDA_ERROR_NOT_SUPPORTED;
-  return ForwardImplementation<number, std::index_sequence_for<Arguments...>>::run(forwarding, std::tuple<Arguments...>(arguments...));
+  return ForwardImplementation<number, std::index_sequence_for<Arguments...>>::run(
+      forwarding, std::tuple<Arguments...>(arguments...));
 }
 
 // Forward<row>::call has exactly the vendor function's type.
-template <uint16_t number, bool perThread = false, class Function = typename protocol::Row<number>::VendorFunction>
+template <uint16_t number, bool perThread = false,
+          class Function = typename protocol::Row<number>::VendorFunction>
 struct Forward;
 template <uint16_t number, bool perThread, class... Arguments>
 struct Forward<number, perThread, CUresult(Arguments...)> {
-  static CUresult call(Arguments... arguments) { return forwardArguments<number, perThread, Arguments...>(arguments...); }
+  static CUresult call(Arguments... arguments) {
+    return forwardArguments<number, perThread, Arguments...>(arguments...);
+  }
 };
 
 }  // namespace vgpu::shim

@@ -16,11 +16,14 @@ CUresult readInfo(Function& function, Bytes reply) {
   std::memcpy(&function.info, reply.data(), sizeof function.info);
   const Bytes rest = reply.subspan(sizeof function.info);
   const uint32_t count = function.info.parameterCount;
-  if (rest.size() != size_t{count} * sizeof(Parameter) || function.info.parameterBytes > protocol::kMaxAttachedParameterBytes) return CUDA_ERROR_UNKNOWN;
+  if (rest.size() != size_t{count} * sizeof(Parameter) ||
+      function.info.parameterBytes > protocol::kMaxAttachedParameterBytes)
+    return CUDA_ERROR_UNKNOWN;
   function.parameters.resize(count);
   std::memcpy(function.parameters.data(), rest.data(), rest.size());
   for (const Parameter& parameter : function.parameters) {
-    const bool inside = parameter.offset <= function.info.parameterBytes && parameter.sizeBytes <= function.info.parameterBytes - parameter.offset;
+    const bool inside = parameter.offset <= function.info.parameterBytes &&
+                        parameter.sizeBytes <= function.info.parameterBytes - parameter.offset;
     if (!inside) return CUDA_ERROR_UNKNOWN;
   }
   const int limit = function.info.attributes[CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES];
@@ -30,7 +33,8 @@ CUresult readInfo(Function& function, Bytes reply) {
 
 // Asks for a function under the handle of `function`; `message` is followed by the name.
 template <class Message>
-CUresult resolve(const Submission& submission, uint16_t number, const Message& message, std::string_view name, Function& function) {
+CUresult resolve(const Submission& submission, uint16_t number, const Message& message, std::string_view name,
+                 Function& function) {
   std::array<std::byte, sizeof(Message) + protocol::kMaxNameBytes + 8> space;
   Encoder arguments(space);
   arguments.put(message);
@@ -49,7 +53,8 @@ CUresult checkName(const char* name, std::string_view& out) {
 
 // A function that is made known: entered in its table, resolved, or taken out again.
 template <class Table, class Message>
-CUresult make(const Submission& submission, Table& table, uint16_t number, Message message, uint64_t Message::*handle, std::string_view name, Function*& out) {
+CUresult make(const Submission& submission, Table& table, uint16_t number, Message message,
+              uint64_t Message::* handle, std::string_view name, Function*& out) {
   auto* function = new Function;
   function->name = name;
   function->handle = table.insert(function);
@@ -102,8 +107,8 @@ CUresult getFunction(const Submission& submission, Module& module, const char* n
     return CUDA_SUCCESS;
   }
   protocol::messages::ModuleGetFunction message{module.handle.bits(), 0};
-  const CUresult status = make(submission, submission.session->functions, protocol::call::ModuleGetFunction, message,
-                               &protocol::messages::ModuleGetFunction::function, text, out);
+  const CUresult status = make(submission, submission.session->functions, protocol::call::ModuleGetFunction,
+                               message, &protocol::messages::ModuleGetFunction::function, text, out);
   if (status != CUDA_SUCCESS) return status;
   out->context = module.context;
   out->module = &module;
@@ -120,8 +125,8 @@ CUresult getKernel(const Submission& submission, Library& library, const char* n
     return CUDA_SUCCESS;
   }
   protocol::messages::LibraryGetKernel message{library.handle.bits(), 0};
-  const CUresult status = make(submission, submission.session->kernels, protocol::call::LibraryGetKernel, message,
-                               &protocol::messages::LibraryGetKernel::kernel, text, out);
+  const CUresult status = make(submission, submission.session->kernels, protocol::call::LibraryGetKernel,
+                               message, &protocol::messages::LibraryGetKernel::kernel, text, out);
   if (status != CUDA_SUCCESS) return status;
   out->library = &library;
   library.kernels[out->name] = out;
@@ -136,8 +141,8 @@ CUresult functionOfKernel(const Submission& submission, Function& kernel, Functi
     return CUDA_SUCCESS;
   }
   protocol::messages::KernelGetFunction message{kernel.handle.bits(), 0};
-  const CUresult status = make(submission, submission.session->functions, protocol::call::KernelGetFunction, message,
-                               &protocol::messages::KernelGetFunction::function, kernel.name, out);
+  const CUresult status = make(submission, submission.session->functions, protocol::call::KernelGetFunction,
+                               message, &protocol::messages::KernelGetFunction::function, kernel.name, out);
   if (status != CUDA_SUCCESS) return status;
   out->context = submission.context;
   known = out;
@@ -213,7 +218,8 @@ VGPU_EXPORT CUresult cuFuncGetModule(CUmodule* out, CUfunction value) {
   Function* function;
   if (const CUresult status = findFunction(value, function); status != CUDA_SUCCESS) return status;
   if (!out) return CUDA_ERROR_INVALID_VALUE;
-  if (!function->module) return CUDA_ERROR_NOT_SUPPORTED;  // of a library: cuLibraryGetModule names its module
+  if (!function->module)
+    return CUDA_ERROR_NOT_SUPPORTED;  // of a library: cuLibraryGetModule names its module
   *out = reinterpret_cast<CUmodule>(function->module->handle.bits());
   return CUDA_SUCCESS;
 }
@@ -238,7 +244,8 @@ VGPU_EXPORT CUresult cuFuncSetAttribute(CUfunction value, CUfunction_attribute a
   return status;
 }
 
-VGPU_EXPORT CUresult cuKernelSetAttribute(CUfunction_attribute attribute, int number, CUkernel value, CUdevice device) {
+VGPU_EXPORT CUresult cuKernelSetAttribute(CUfunction_attribute attribute, int number, CUkernel value,
+                                          CUdevice device) {
   Function* kernel;
   if (const CUresult status = findKernel(value, kernel); status != CUDA_SUCCESS) return status;
   const CUresult status = Forward<call_number::cuKernelSetAttribute>::call(attribute, number, value, device);

@@ -10,7 +10,11 @@ CUresult getKernel(const Submission& submission, Library& library, const char* n
 // The function of a kernel in the current context.
 CUresult functionOfKernel(const Submission& submission, Function& kernel, Function*& out);
 
-inline CUfunction functionHandle(const Function& function) { return reinterpret_cast<CUfunction>(function.handle.bits()); }
-inline CUkernel kernelHandle(const Function& kernel) { return reinterpret_cast<CUkernel>(kernel.handle.bits()); }
+inline CUfunction functionHandle(const Function& function) {
+  return reinterpret_cast<CUfunction>(function.handle.bits());
+}
+inline CUkernel kernelHandle(const Function& kernel) {
+  return reinterpret_cast<CUkernel>(kernel.handle.bits());
+}
 
 }  // namespace vgpu::shim

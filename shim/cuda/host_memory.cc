@@ -1,5 +1,6 @@
-// Page-locked, registered and managed memory. Pinned and managed memory lie in the session's range; where the carrier
-// shares memory both sides map the same pages, otherwise each has its own and coherence.cc keeps them equal.
+// Page-locked, registered and managed memory. Pinned and managed memory lie in the session's range; where the
+// carrier shares memory both sides map the same pages, otherwise each has its own and coherence.cc keeps them
+// equal.
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -16,8 +17,10 @@
 namespace vgpu::shim {
 namespace {
 
-constexpr unsigned kHostAllocFlags = CU_MEMHOSTALLOC_PORTABLE | CU_MEMHOSTALLOC_DEVICEMAP | CU_MEMHOSTALLOC_WRITECOMBINED;
-constexpr unsigned kRegisterFlags = CU_MEMHOSTREGISTER_PORTABLE | CU_MEMHOSTREGISTER_DEVICEMAP | CU_MEMHOSTREGISTER_READ_ONLY;
+constexpr unsigned kHostAllocFlags =
+    CU_MEMHOSTALLOC_PORTABLE | CU_MEMHOSTALLOC_DEVICEMAP | CU_MEMHOSTALLOC_WRITECOMBINED;
+constexpr unsigned kRegisterFlags =
+    CU_MEMHOSTREGISTER_PORTABLE | CU_MEMHOSTREGISTER_DEVICEMAP | CU_MEMHOSTREGISTER_READ_ONLY;
 constexpr unsigned kAttachFlags = CU_MEM_ATTACH_GLOBAL | CU_MEM_ATTACH_HOST | CU_MEM_ATTACH_SINGLE;
 
 uint32_t nextRegion() {
@@ -40,7 +43,9 @@ CUresult mapHere(Session& session, uint64_t address, uint64_t sizeBytes, uint32_
     return CUDA_SUCCESS;
   }
   constexpr int kFlags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
-  return ::mmap(place, pageRound(sizeBytes), PROT_READ | PROT_WRITE, kFlags, -1, 0) == place ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
+  return ::mmap(place, pageRound(sizeBytes), PROT_READ | PROT_WRITE, kFlags, -1, 0) == place
+             ? CUDA_SUCCESS
+             : CUDA_ERROR_OUT_OF_MEMORY;
 }
 
 void unmapHere(uint64_t address, uint64_t sizeBytes) {
@@ -50,7 +55,8 @@ void unmapHere(uint64_t address, uint64_t sizeBytes) {
 }
 
 template <uint16_t number>
-CUresult allocateHostVisible(const Submission& submission, MemoryKind kind, uint64_t sizeBytes, unsigned flags, uint64_t& address) {
+CUresult allocateHostVisible(const Submission& submission, MemoryKind kind, uint64_t sizeBytes,
+                             unsigned flags, uint64_t& address) {
   Session& session = *submission.session;
   const auto place = session.addresses().allocate(sizeBytes);
   if (!place) return CUDA_ERROR_OUT_OF_MEMORY;
@@ -61,8 +67,13 @@ CUresult allocateHostVisible(const Submission& submission, MemoryKind kind, uint
     session.addresses().free(*place, sizeBytes);
     return status;
   }
-  Allocation allocation{.address = *place, .sizeBytes = sizeBytes, .kind = kind, .flags = flags,
-                        .device = submission.context->device, .context = submission.context, .host = *place,
+  Allocation allocation{.address = *place,
+                        .sizeBytes = sizeBytes,
+                        .kind = kind,
+                        .flags = flags,
+                        .device = submission.context->device,
+                        .context = submission.context,
+                        .host = *place,
                         .shared = session.channel().sharesMemory()};
   if (!allocation.shared) allocation.coherence = makeCoherence(allocation);
   session.allocations().insert(allocation);
@@ -80,7 +91,8 @@ CUresult hostAlloc(void** out, size_t sizeBytes, unsigned flags) {
   if (const CUresult status = enterAllocating(submission); status != CUDA_SUCCESS) return status;
   if (!out || sizeBytes == 0 || flags & ~kHostAllocFlags) return CUDA_ERROR_INVALID_VALUE;
   uint64_t address;
-  const CUresult status = allocateHostVisible<protocol::call::HostAlloc>(submission, MemoryKind::Pinned, sizeBytes, flags, address);
+  const CUresult status = allocateHostVisible<protocol::call::HostAlloc>(submission, MemoryKind::Pinned,
+                                                                         sizeBytes, flags, address);
   if (status == CUDA_SUCCESS) *out = reinterpret_cast<void*>(address);
   return status;
 }
@@ -88,7 +100,8 @@ CUresult hostAlloc(void** out, size_t sizeBytes, unsigned flags) {
 bool overlapsRegistered(Session& session, uint64_t start, uint64_t end) {
   bool overlaps = false;
   session.allocations().forEach([&](const Allocation& allocation) {
-    overlaps |= allocation.hostVisible() && allocation.host < end && start < allocation.host + allocation.sizeBytes;
+    overlaps |=
+        allocation.hostVisible() && allocation.host < end && start < allocation.host + allocation.sizeBytes;
   });
   return overlaps;
 }
@@ -112,15 +125,20 @@ CUresult freeHostVisible(const Submission& submission, const Allocation& allocat
 using namespace vgpu::shim;
 namespace call_number = vgpu::protocol::call;
 
-VGPU_EXPORT CUresult cuMemAllocHost_v2(void** out, size_t sizeBytes) { return hostAlloc(out, sizeBytes, CU_MEMHOSTALLOC_DEVICEMAP); }
-VGPU_EXPORT CUresult cuMemHostAlloc(void** out, size_t sizeBytes, unsigned flags) { return hostAlloc(out, sizeBytes, flags); }
+VGPU_EXPORT CUresult cuMemAllocHost_v2(void** out, size_t sizeBytes) {
+  return hostAlloc(out, sizeBytes, CU_MEMHOSTALLOC_DEVICEMAP);
+}
+VGPU_EXPORT CUresult cuMemHostAlloc(void** out, size_t sizeBytes, unsigned flags) {
+  return hostAlloc(out, sizeBytes, flags);
+}
 
 VGPU_EXPORT CUresult cuMemFreeHost(void* pointer) {
   if (!pointer) return CUDA_SUCCESS;
   Submission submission;
   if (const CUresult status = enterAllocating(submission); status != CUDA_SUCCESS) return status;
   const auto allocation = submission.session->allocations().find(reinterpret_cast<uint64_t>(pointer));
-  if (!allocation || allocation->kind != MemoryKind::Pinned || allocation->host != reinterpret_cast<uint64_t>(pointer)) {
+  if (!allocation || allocation->kind != MemoryKind::Pinned ||
+      allocation->host != reinterpret_cast<uint64_t>(pointer)) {
     return CUDA_ERROR_INVALID_VALUE;
   }
   return freeHostVisible(submission, *allocation);
@@ -132,7 +150,8 @@ VGPU_EXPORT CUresult cuMemAllocManaged(CUdeviceptr* out, size_t sizeBytes, unsig
   const bool oneAttachment = flags == CU_MEM_ATTACH_GLOBAL || flags == CU_MEM_ATTACH_HOST;
   if (!out || sizeBytes == 0 || !oneAttachment) return CUDA_ERROR_INVALID_VALUE;
   uint64_t address;
-  const CUresult status = allocateHostVisible<call_number::ManagedAlloc>(submission, MemoryKind::Managed, sizeBytes, flags & kAttachFlags, address);
+  const CUresult status = allocateHostVisible<call_number::ManagedAlloc>(
+      submission, MemoryKind::Managed, sizeBytes, flags & kAttachFlags, address);
   if (status == CUDA_SUCCESS) *out = address;
   return status;
 }
@@ -147,13 +166,19 @@ VGPU_EXPORT CUresult cuMemHostRegister_v2(void* pointer, size_t sizeBytes, unsig
   if (overlapsRegistered(session, host, host + sizeBytes)) return CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED;
   const auto shadow = session.addresses().allocate(sizeBytes);
   if (!shadow) return CUDA_ERROR_OUT_OF_MEMORY;
-  const CUresult status = callMessage<call_number::HostRegister>(submission, {*shadow, pageRound(sizeBytes), host, flags, 0});
+  const CUresult status =
+      callMessage<call_number::HostRegister>(submission, {*shadow, pageRound(sizeBytes), host, flags, 0});
   if (status != CUDA_SUCCESS) {
     session.addresses().free(*shadow, sizeBytes);
     return status;
   }
-  Allocation allocation{.address = *shadow, .sizeBytes = sizeBytes, .kind = MemoryKind::Registered, .flags = flags,
-                        .device = submission.context->device, .context = submission.context, .host = host};
+  Allocation allocation{.address = *shadow,
+                        .sizeBytes = sizeBytes,
+                        .kind = MemoryKind::Registered,
+                        .flags = flags,
+                        .device = submission.context->device,
+                        .context = submission.context,
+                        .host = host};
   allocation.coherence = makeCoherence(allocation);
   session.allocations().insert(allocation);
   return CUDA_SUCCESS;
@@ -164,7 +189,8 @@ VGPU_EXPORT CUresult cuMemHostUnregister(void* pointer) {
   if (const CUresult status = enterAllocating(submission); status != CUDA_SUCCESS) return status;
   if (!pointer) return CUDA_ERROR_INVALID_VALUE;
   const auto allocation = submission.session->allocations().find(reinterpret_cast<uint64_t>(pointer));
-  if (!allocation || allocation->kind != MemoryKind::Registered || allocation->host != reinterpret_cast<uint64_t>(pointer)) {
+  if (!allocation || allocation->kind != MemoryKind::Registered ||
+      allocation->host != reinterpret_cast<uint64_t>(pointer)) {
     return CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED;
   }
   // What kernels wrote must be in the program's memory before the shadow goes.
@@ -183,7 +209,8 @@ VGPU_EXPORT CUresult cuMemHostGetDevicePointer_v2(CUdeviceptr* out, void* pointe
   if (!out || flags != 0) return CUDA_ERROR_INVALID_VALUE;
   const auto address = reinterpret_cast<uint64_t>(pointer);
   const auto allocation = submission.session->allocations().find(address);
-  const bool pageLocked = allocation && (allocation->kind == MemoryKind::Pinned || allocation->kind == MemoryKind::Registered);
+  const bool pageLocked =
+      allocation && (allocation->kind == MemoryKind::Pinned || allocation->kind == MemoryKind::Registered);
   if (!pageLocked) return CUDA_ERROR_INVALID_VALUE;
   *out = deviceSide(*allocation, address);
   return CUDA_SUCCESS;
@@ -198,20 +225,24 @@ VGPU_EXPORT CUresult cuMemHostGetFlags(unsigned* flags, void* pointer) {
   return CUDA_SUCCESS;
 }
 
-// Attachment is a hint on who touches the memory next; with one copy of it, or coherence at every launch, all may.
+// Attachment is a hint on who touches the memory next; with one copy of it, or coherence at every launch, all
+// may.
 static CUresult attach(CUstream value, CUdeviceptr address, size_t, unsigned flags, bool perThread) {
   Submission submission;
   if (const CUresult status = enterContext(submission); status != CUDA_SUCCESS) return status;
   if (!resolveStream(submission, value, perThread)) return CUDA_ERROR_INVALID_HANDLE;
   const auto allocation = submission.session->allocations().find(address);
   const bool managed = allocation && allocation->kind == MemoryKind::Managed;
-  const bool known = flags == CU_MEM_ATTACH_GLOBAL || flags == CU_MEM_ATTACH_HOST || flags == CU_MEM_ATTACH_SINGLE;
+  const bool known =
+      flags == CU_MEM_ATTACH_GLOBAL || flags == CU_MEM_ATTACH_HOST || flags == CU_MEM_ATTACH_SINGLE;
   return managed && known ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
-VGPU_EXPORT CUresult cuStreamAttachMemAsync(CUstream stream, CUdeviceptr address, size_t length, unsigned flags) {
+VGPU_EXPORT CUresult cuStreamAttachMemAsync(CUstream stream, CUdeviceptr address, size_t length,
+                                            unsigned flags) {
   return attach(stream, address, length, flags, false);
 }
-VGPU_EXPORT CUresult cuStreamAttachMemAsync_ptsz(CUstream stream, CUdeviceptr address, size_t length, unsigned flags) {
+VGPU_EXPORT CUresult cuStreamAttachMemAsync_ptsz(CUstream stream, CUdeviceptr address, size_t length,
+                                                 unsigned flags) {
   return attach(stream, address, length, flags, true);
 }
 
@@ -219,28 +250,38 @@ static CUresult checkManagedRange(CUdeviceptr address, size_t count) {
   Submission submission;
   if (const CUresult status = enterContext(submission); status != CUDA_SUCCESS) return status;
   const auto allocation = submission.session->allocations().find(address);
-  const bool managed = allocation && allocation->kind == MemoryKind::Managed && submission.session->allocations().covers(address, count);
+  const bool managed = allocation && allocation->kind == MemoryKind::Managed &&
+                       submission.session->allocations().covers(address, count);
   return count != 0 && managed ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
 VGPU_EXPORT CUresult cuMemAdvise_v2(CUdeviceptr address, size_t count, CUmem_advise advice, CUmemLocation) {
   if (const CUresult status = checkManagedRange(address, count); status != CUDA_SUCCESS) return status;
-  return advice >= CU_MEM_ADVISE_SET_READ_MOSTLY && advice <= CU_MEM_ADVISE_UNSET_ACCESSED_BY ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+  return advice >= CU_MEM_ADVISE_SET_READ_MOSTLY && advice <= CU_MEM_ADVISE_UNSET_ACCESSED_BY
+             ? CUDA_SUCCESS
+             : CUDA_ERROR_INVALID_VALUE;
 }
 VGPU_EXPORT CUresult cuMemAdvise(CUdeviceptr address, size_t count, CUmem_advise advice, CUdevice) {
   return cuMemAdvise_v2(address, count, advice, CUmemLocation{});
 }
-// Prefetching moves nothing that a program can see: there is one copy, or it is made equal at the next launch or wait.
+// Prefetching moves nothing that a program can see: there is one copy, or it is made equal at the next launch
+// or wait.
 static CUresult prefetch(CUdeviceptr address, size_t count, CUstream value, bool perThread) {
   if (const CUresult status = checkManagedRange(address, count); status != CUDA_SUCCESS) return status;
   Submission submission;
   if (const CUresult status = enterContext(submission); status != CUDA_SUCCESS) return status;
   return resolveStream(submission, value, perThread) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
 }
-VGPU_EXPORT CUresult cuMemPrefetchAsync(CUdeviceptr address, size_t count, CUdevice, CUstream stream) { return prefetch(address, count, stream, false); }
-VGPU_EXPORT CUresult cuMemPrefetchAsync_ptsz(CUdeviceptr address, size_t count, CUdevice, CUstream stream) { return prefetch(address, count, stream, true); }
-VGPU_EXPORT CUresult cuMemPrefetchAsync_v2(CUdeviceptr address, size_t count, CUmemLocation, unsigned flags, CUstream stream) {
+VGPU_EXPORT CUresult cuMemPrefetchAsync(CUdeviceptr address, size_t count, CUdevice, CUstream stream) {
+  return prefetch(address, count, stream, false);
+}
+VGPU_EXPORT CUresult cuMemPrefetchAsync_ptsz(CUdeviceptr address, size_t count, CUdevice, CUstream stream) {
+  return prefetch(address, count, stream, true);
+}
+VGPU_EXPORT CUresult cuMemPrefetchAsync_v2(CUdeviceptr address, size_t count, CUmemLocation, unsigned flags,
+                                           CUstream stream) {
   return flags ? CUDA_ERROR_INVALID_VALUE : prefetch(address, count, stream, false);
 }
-VGPU_EXPORT CUresult cuMemPrefetchAsync_v2_ptsz(CUdeviceptr address, size_t count, CUmemLocation, unsigned flags, CUstream stream) {
+VGPU_EXPORT CUresult cuMemPrefetchAsync_v2_ptsz(CUdeviceptr address, size_t count, CUmemLocation,
+                                                unsigned flags, CUstream stream) {
   return flags ? CUDA_ERROR_INVALID_VALUE : prefetch(address, count, stream, true);
 }

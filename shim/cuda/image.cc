@@ -10,8 +10,16 @@ namespace vgpu::shim {
 namespace {
 
 // Layouts as found in what nvcc and clang emit; see docs/decisions on fat binaries.
-struct FatWrapper { uint32_t magic, version; const void* body; const void* list; };
-struct FatHeader { uint32_t magic; uint16_t version, headerBytes; uint64_t bodyBytes; };
+struct FatWrapper {
+  uint32_t magic, version;
+  const void* body;
+  const void* list;
+};
+struct FatHeader {
+  uint32_t magic;
+  uint16_t version, headerBytes;
+  uint64_t bodyBytes;
+};
 constexpr uint32_t kWrapperMagic = 0x466243b1, kBodyMagic = 0xba55ed50;
 
 Bytes elfBytes(const std::byte* start) {
@@ -44,7 +52,8 @@ Bytes imageBytes(const void* image) {
     return {start, header.headerBytes + header.bodyBytes};
   }
   if (std::memcmp(start, ELFMAG, SELFMAG) == 0) return elfBytes(start);
-  return {start, std::strlen(static_cast<const char*>(image)) + 1};  // PTX, zero-terminated (cuModuleLoadData)
+  return {start,
+          std::strlen(static_cast<const char*>(image)) + 1};  // PTX, zero-terminated (cuModuleLoadData)
 }
 
 CUresult sendImage(const Submission& submission, Bytes image, uint32_t& blob) {
@@ -67,16 +76,36 @@ CUresult JitRequest::read(unsigned count, CUjit_option* options, void** values) 
   for (unsigned i = 0; i < count; ++i) {
     const auto number = static_cast<uint32_t>(reinterpret_cast<uint64_t>(values[i]));
     switch (options[i]) {
-      case CU_JIT_MAX_REGISTERS: wire.maxRegisters = number; break;
-      case CU_JIT_THREADS_PER_BLOCK: wire.threadsPerBlock = number; break;
-      case CU_JIT_OPTIMIZATION_LEVEL: wire.optimizationLevel = number; break;
-      case CU_JIT_TARGET: wire.target = number; break;
-      case CU_JIT_FALLBACK_STRATEGY: wire.fallback = number; break;
-      case CU_JIT_GENERATE_DEBUG_INFO: wire.generateDebugInfo = number; break;
-      case CU_JIT_GENERATE_LINE_INFO: wire.generateLineInfo = number; break;
-      case CU_JIT_LOG_VERBOSE: wire.logVerbose = number; break;
-      case CU_JIT_ERROR_LOG_BUFFER: errorLog = static_cast<char*>(values[i]); break;
-      case CU_JIT_INFO_LOG_BUFFER: infoLog = static_cast<char*>(values[i]); break;
+      case CU_JIT_MAX_REGISTERS:
+        wire.maxRegisters = number;
+        break;
+      case CU_JIT_THREADS_PER_BLOCK:
+        wire.threadsPerBlock = number;
+        break;
+      case CU_JIT_OPTIMIZATION_LEVEL:
+        wire.optimizationLevel = number;
+        break;
+      case CU_JIT_TARGET:
+        wire.target = number;
+        break;
+      case CU_JIT_FALLBACK_STRATEGY:
+        wire.fallback = number;
+        break;
+      case CU_JIT_GENERATE_DEBUG_INFO:
+        wire.generateDebugInfo = number;
+        break;
+      case CU_JIT_GENERATE_LINE_INFO:
+        wire.generateLineInfo = number;
+        break;
+      case CU_JIT_LOG_VERBOSE:
+        wire.logVerbose = number;
+        break;
+      case CU_JIT_ERROR_LOG_BUFFER:
+        errorLog = static_cast<char*>(values[i]);
+        break;
+      case CU_JIT_INFO_LOG_BUFFER:
+        infoLog = static_cast<char*>(values[i]);
+        break;
       case CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES:
         wire.errorLogBytes = std::min(number, kMostLogBytes);
         errorSize_ = &values[i];
@@ -85,7 +114,8 @@ CUresult JitRequest::read(unsigned count, CUjit_option* options, void** values) 
         wire.infoLogBytes = std::min(number, kMostLogBytes);
         infoSize_ = &values[i];
         break;
-      default: break;  // hints for a native compiler: caching, position independence, ...
+      default:
+        break;  // hints for a native compiler: caching, position independence, ...
     }
   }
   if (!errorLog) wire.errorLogBytes = 0;

@@ -1,5 +1,5 @@
-// Module images as programs hand them over: how long they are, and how they travel. Any thread. The bytes are the
-// program's own; only their extent is found here, the executor's driver judges the rest.
+// Module images as programs hand them over: how long they are, and how they travel. Any thread. The bytes are
+// the program's own; only their extent is found here, the executor's driver judges the rest.
 #pragma once
 
 #include <vector>
@@ -21,7 +21,8 @@ struct JitRequest {
   char* infoLog = nullptr;
   CUresult read(unsigned count, CUjit_option* options, void** values);
   size_t logBytes() const { return size_t{wire.errorLogBytes} + wire.infoLogBytes; }
-  // Hands the logs to the program and tells how much of them there is, as the native call does in the option values.
+  // Hands the logs to the program and tells how much of them there is, as the native call does in the option
+  // values.
   void deliver(Bytes logs, uint32_t errorBytes, uint32_t infoBytes);
 
  private:

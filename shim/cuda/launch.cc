@@ -34,10 +34,17 @@ Function* findLaunchable(Session& session, CUfunction value) {
 }
 
 CUresult checkLimits(const Submission& submission, const LaunchRequest& request, const Function& function) {
-  const protocol::DeviceInfo& device = submission.session->devices()[static_cast<size_t>(submission.context->device)];
-  const auto limit = [&](CUdevice_attribute attribute) { return static_cast<unsigned>(deviceAttribute(device, attribute)); };
-  constexpr CUdevice_attribute kGrid[] = {CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_X, CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_Y, CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_Z};
-  constexpr CUdevice_attribute kBlock[] = {CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_X, CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_Y, CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_Z};
+  const protocol::DeviceInfo& device =
+      submission.session->devices()[static_cast<size_t>(submission.context->device)];
+  const auto limit = [&](CUdevice_attribute attribute) {
+    return static_cast<unsigned>(deviceAttribute(device, attribute));
+  };
+  constexpr CUdevice_attribute kGrid[] = {CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_X,
+                                          CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_Y,
+                                          CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_Z};
+  constexpr CUdevice_attribute kBlock[] = {CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_X,
+                                           CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_Y,
+                                           CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_Z};
   for (int i = 0; i < 3; ++i) {
     if (request.grid[i] == 0 || request.grid[i] > limit(kGrid[i])) return CUDA_ERROR_INVALID_VALUE;
     if (request.block[i] == 0 || request.block[i] > limit(kBlock[i])) return CUDA_ERROR_INVALID_VALUE;
@@ -45,8 +52,10 @@ CUresult checkLimits(const Submission& submission, const LaunchRequest& request,
   const uint64_t threads = uint64_t{request.block[0]} * request.block[1] * request.block[2];
   if (threads > limit(CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_BLOCK)) return CUDA_ERROR_INVALID_VALUE;
   const int ofFunction = function.info.attributes[CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK];
-  if (ofFunction > 0 && threads > static_cast<uint64_t>(ofFunction)) return CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES;
-  const auto dynamicLimit = static_cast<unsigned>(function.dynamicSharedLimit.load(std::memory_order_relaxed));
+  if (ofFunction > 0 && threads > static_cast<uint64_t>(ofFunction))
+    return CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES;
+  const auto dynamicLimit =
+      static_cast<unsigned>(function.dynamicSharedLimit.load(std::memory_order_relaxed));
   if (request.sharedBytes > dynamicLimit) return CUDA_ERROR_INVALID_VALUE;
   return CUDA_SUCCESS;
 }
@@ -54,10 +63,14 @@ CUresult checkLimits(const Submission& submission, const LaunchRequest& request,
 CUresult checkCooperative(const Submission& submission, const LaunchRequest& request, Function& function) {
   int blocks = 0;
   const unsigned threads = request.block[0] * request.block[1] * request.block[2];
-  const CUresult status = activeBlocks(submission, function, static_cast<int>(threads), request.sharedBytes, 0, blocks);
+  const CUresult status =
+      activeBlocks(submission, function, static_cast<int>(threads), request.sharedBytes, 0, blocks);
   if (status != CUDA_SUCCESS) return status;
-  const protocol::DeviceInfo& device = submission.session->devices()[static_cast<size_t>(submission.context->device)];
-  const auto resident = static_cast<uint64_t>(blocks) * static_cast<uint64_t>(deviceAttribute(device, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT));
+  const protocol::DeviceInfo& device =
+      submission.session->devices()[static_cast<size_t>(submission.context->device)];
+  const auto resident =
+      static_cast<uint64_t>(blocks) *
+      static_cast<uint64_t>(deviceAttribute(device, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT));
   const uint64_t wanted = uint64_t{request.grid[0]} * request.grid[1] * request.grid[2];
   return wanted > resident ? CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE : CUDA_SUCCESS;
 }
@@ -100,7 +113,8 @@ size_t packAttributes(const LaunchRequest& request, LaunchAttribute* into) {
   size_t count = 0;
   for (unsigned i = 0; i < request.attributeCount; ++i) {
     const CUlaunchAttribute& attribute = request.attributes[i];
-    if (attribute.id == CU_LAUNCH_ATTRIBUTE_IGNORE || attribute.id == CU_LAUNCH_ATTRIBUTE_COOPERATIVE) continue;
+    if (attribute.id == CU_LAUNCH_ATTRIBUTE_IGNORE || attribute.id == CU_LAUNCH_ATTRIBUTE_COOPERATIVE)
+      continue;
     into[count] = {.id = static_cast<uint32_t>(attribute.id), .unused = 0, .value = {}};
     static_assert(sizeof attribute.value <= sizeof into->value);
     std::memcpy(into[count++].value, &attribute.value, sizeof attribute.value);
@@ -114,12 +128,14 @@ struct Prefix {
   LaunchAttribute attributes[kMaxAttributes];
 };
 
-CUresult sendAttached(const Submission& submission, const Prefix& prefix, size_t prefixBytes, Bytes block, uint64_t& sequence) {
+CUresult sendAttached(const Submission& submission, const Prefix& prefix, size_t prefixBytes, Bytes block,
+                      uint64_t& sequence) {
   const Bytes head = asBytes(prefix).first(prefixBytes);
   return postWithData(submission, protocol::call::Launch, head, block, &sequence);
 }
 
-CUresult send(const Submission& submission, const LaunchRequest& request, const Function& function, Prefix& prefix, Bytes packed, uint64_t& sequence) {
+CUresult send(const Submission& submission, const LaunchRequest& request, const Function& function,
+              Prefix& prefix, Bytes packed, uint64_t& sequence) {
   const size_t blockBytes = function.info.parameterBytes;
   const size_t prefixBytes = sizeof(Launch) + prefix.launch.attributeCount * sizeof(LaunchAttribute);
   const auto fill = [&](std::byte* into) {
@@ -141,10 +157,11 @@ CUresult send(const Submission& submission, const LaunchRequest& request, const 
     return post(submission, protocol::call::Launch, block, &sequence);
   }
   // The ordinary launch is written straight into the ring.
-  sequence = submission.session->channel().post(protocol::call::Launch, submission.thread->id(), sizeof(Launch) + blockBytes, [&](std::byte* into) {
-    std::memcpy(into, &prefix.launch, sizeof(Launch));
-    fill(into + sizeof(Launch));
-  });
+  sequence = submission.session->channel().post(protocol::call::Launch, submission.thread->id(),
+                                                sizeof(Launch) + blockBytes, [&](std::byte* into) {
+                                                  std::memcpy(into, &prefix.launch, sizeof(Launch));
+                                                  fill(into + sizeof(Launch));
+                                                });
   if (sequence == 0) return kSessionLost;
   submission.context->posted.raise(sequence);
   return CUDA_SUCCESS;
@@ -153,7 +170,9 @@ CUresult send(const Submission& submission, const LaunchRequest& request, const 
 bool wantsCooperative(const LaunchRequest& request) {
   if (request.cooperative) return true;
   for (unsigned i = 0; i < request.attributeCount; ++i) {
-    if (request.attributes[i].id == CU_LAUNCH_ATTRIBUTE_COOPERATIVE && request.attributes[i].value.cooperative) return true;
+    if (request.attributes[i].id == CU_LAUNCH_ATTRIBUTE_COOPERATIVE &&
+        request.attributes[i].value.cooperative)
+      return true;
   }
   return false;
 }
@@ -162,26 +181,35 @@ CUresult launch(const LaunchRequest& request) {
   Submission submission;
   if (const CUresult status = enterContext(submission); status != CUDA_SUCCESS) return status;
   Function* function = findLaunchable(*submission.session, request.function);
-  if (!function || (function->context && function->context != submission.context)) return CUDA_ERROR_INVALID_HANDLE;
+  if (!function || (function->context && function->context != submission.context))
+    return CUDA_ERROR_INVALID_HANDLE;
   Stream* stream = resolveStream(submission, request.stream, request.perThread);
   if (!stream || stream->context != submission.context) return CUDA_ERROR_INVALID_HANDLE;
   if (request.attributeCount > kMaxAttributes) return CUDA_ERROR_INVALID_VALUE;
-  if (const CUresult status = checkLimits(submission, request, *function); status != CUDA_SUCCESS) return status;
+  if (const CUresult status = checkLimits(submission, request, *function); status != CUDA_SUCCESS)
+    return status;
   Bytes packed;
-  if (const CUresult status = checkParameters(request, *function, packed); status != CUDA_SUCCESS) return status;
-  if (const CUresult status = refuseLegacyDuringCapture(submission, *stream); status != CUDA_SUCCESS) return status;
+  if (const CUresult status = checkParameters(request, *function, packed); status != CUDA_SUCCESS)
+    return status;
+  if (const CUresult status = refuseLegacyDuringCapture(submission, *stream); status != CUDA_SUCCESS)
+    return status;
   const bool cooperative = wantsCooperative(request);
   if (cooperative) {
-    if (const CUresult status = checkCooperative(submission, request, *function); status != CUDA_SUCCESS) return status;
+    if (const CUresult status = checkCooperative(submission, request, *function); status != CUDA_SUCCESS)
+      return status;
   }
   if (const CUresult status = pushToDevice(submission); status != CUDA_SUCCESS) return status;
 
   Prefix prefix;
-  prefix.launch = {.function = function->handle.bits(), .stream = stream->wire,
+  prefix.launch = {.function = function->handle.bits(),
+                   .stream = stream->wire,
                    .grid = {request.grid[0], request.grid[1], request.grid[2]},
-                   .block = {static_cast<uint16_t>(request.block[0]), static_cast<uint16_t>(request.block[1]), static_cast<uint16_t>(request.block[2])},
-                   .flags = static_cast<uint8_t>(cooperative ? protocol::messages::kCooperative : 0), .attributeCount = 0,
-                   .sharedBytes = request.sharedBytes, .parameterBytes = function->info.parameterBytes};
+                   .block = {static_cast<uint16_t>(request.block[0]), static_cast<uint16_t>(request.block[1]),
+                             static_cast<uint16_t>(request.block[2])},
+                   .flags = static_cast<uint8_t>(cooperative ? protocol::messages::kCooperative : 0),
+                   .attributeCount = 0,
+                   .sharedBytes = request.sharedBytes,
+                   .parameterBytes = function->info.parameterBytes};
   prefix.launch.attributeCount = static_cast<uint8_t>(packAttributes(request, prefix.attributes));
   uint64_t sequence = 0;
   const CUresult status = send(submission, request, *function, prefix, packed, sequence);
@@ -192,10 +220,16 @@ CUresult launch(const LaunchRequest& request) {
 template <bool perThread>
 CUresult launchEx(const CUlaunchConfig* config, CUfunction function, void** parameters, void** extra) {
   if (!config || (config->numAttrs && !config->attrs)) return CUDA_ERROR_INVALID_VALUE;
-  return launch({.function = function, .grid = {config->gridDimX, config->gridDimY, config->gridDimZ},
-                 .block = {config->blockDimX, config->blockDimY, config->blockDimZ}, .sharedBytes = config->sharedMemBytes,
-                 .stream = config->hStream, .parameters = parameters, .extra = extra, .perThread = perThread,
-                 .attributes = config->attrs, .attributeCount = config->numAttrs});
+  return launch({.function = function,
+                 .grid = {config->gridDimX, config->gridDimY, config->gridDimZ},
+                 .block = {config->blockDimX, config->blockDimY, config->blockDimZ},
+                 .sharedBytes = config->sharedMemBytes,
+                 .stream = config->hStream,
+                 .parameters = parameters,
+                 .extra = extra,
+                 .perThread = perThread,
+                 .attributes = config->attrs,
+                 .attributeCount = config->numAttrs});
 }
 
 }  // namespace
@@ -203,21 +237,34 @@ CUresult launchEx(const CUlaunchConfig* config, CUfunction function, void** para
 
 using namespace vgpu::shim;
 
-#define LAUNCH_VARIANTS(perThreadStream, suffix)                                                                                      \
-  VGPU_EXPORT CUresult cuLaunchKernel##suffix(CUfunction function, unsigned gridX, unsigned gridY, unsigned gridZ, unsigned blockX,    \
-                                              unsigned blockY, unsigned blockZ, unsigned sharedBytes, CUstream stream,                \
-                                              void** parameters, void** extra) {                                                      \
-    return launch({.function = function, .grid = {gridX, gridY, gridZ}, .block = {blockX, blockY, blockZ}, .sharedBytes = sharedBytes, \
-                   .stream = stream, .parameters = parameters, .extra = extra, .perThread = perThreadStream});                        \
-  }                                                                                                                                   \
-  VGPU_EXPORT CUresult cuLaunchCooperativeKernel##suffix(CUfunction function, unsigned gridX, unsigned gridY, unsigned gridZ,          \
-                                                         unsigned blockX, unsigned blockY, unsigned blockZ, unsigned sharedBytes,     \
-                                                         CUstream stream, void** parameters) {                                        \
-    return launch({.function = function, .grid = {gridX, gridY, gridZ}, .block = {blockX, blockY, blockZ}, .sharedBytes = sharedBytes, \
-                   .stream = stream, .parameters = parameters, .perThread = perThreadStream, .cooperative = true});                   \
-  }                                                                                                                                   \
-  VGPU_EXPORT CUresult cuLaunchKernelEx##suffix(const CUlaunchConfig* config, CUfunction function, void** parameters, void** extra) { \
-    return launchEx<perThreadStream>(config, function, parameters, extra);                                                            \
+#define LAUNCH_VARIANTS(perThreadStream, suffix)                                                             \
+  VGPU_EXPORT CUresult cuLaunchKernel##suffix(                                                               \
+      CUfunction function, unsigned gridX, unsigned gridY, unsigned gridZ, unsigned blockX, unsigned blockY, \
+      unsigned blockZ, unsigned sharedBytes, CUstream stream, void** parameters, void** extra) {             \
+    return launch({.function = function,                                                                     \
+                   .grid = {gridX, gridY, gridZ},                                                            \
+                   .block = {blockX, blockY, blockZ},                                                        \
+                   .sharedBytes = sharedBytes,                                                               \
+                   .stream = stream,                                                                         \
+                   .parameters = parameters,                                                                 \
+                   .extra = extra,                                                                           \
+                   .perThread = perThreadStream});                                                           \
+  }                                                                                                          \
+  VGPU_EXPORT CUresult cuLaunchCooperativeKernel##suffix(                                                    \
+      CUfunction function, unsigned gridX, unsigned gridY, unsigned gridZ, unsigned blockX, unsigned blockY, \
+      unsigned blockZ, unsigned sharedBytes, CUstream stream, void** parameters) {                           \
+    return launch({.function = function,                                                                     \
+                   .grid = {gridX, gridY, gridZ},                                                            \
+                   .block = {blockX, blockY, blockZ},                                                        \
+                   .sharedBytes = sharedBytes,                                                               \
+                   .stream = stream,                                                                         \
+                   .parameters = parameters,                                                                 \
+                   .perThread = perThreadStream,                                                             \
+                   .cooperative = true});                                                                    \
+  }                                                                                                          \
+  VGPU_EXPORT CUresult cuLaunchKernelEx##suffix(const CUlaunchConfig* config, CUfunction function,           \
+                                                void** parameters, void** extra) {                           \
+    return launchEx<perThreadStream>(config, function, parameters, extra);                                   \
   }
 
 LAUNCH_VARIANTS(false, )

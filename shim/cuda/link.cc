@@ -42,11 +42,13 @@ CUresult add(CUlinkState value, CUjitInputType type, Bytes data, const char* nam
   Link* link;
   if (const CUresult status = enterLink(submission, value, link); status != CUDA_SUCCESS) return status;
   protocol::messages::LinkAdd message{link->handle.bits(), static_cast<uint32_t>(type), 0};
-  if (const CUresult status = sendImage(submission, data, message.blob); status != CUDA_SUCCESS) return status;
+  if (const CUresult status = sendImage(submission, data, message.blob); status != CUDA_SUCCESS)
+    return status;
   std::array<std::byte, protocol::kMaxNameBytes + 64> space;
   Encoder arguments(space);
   arguments.put(message);
-  arguments.putString(name ? std::string_view(name, ::strnlen(name, protocol::kMaxNameBytes)) : std::string_view());
+  arguments.putString(name ? std::string_view(name, ::strnlen(name, protocol::kMaxNameBytes))
+                           : std::string_view());
   return call(submission, protocol::call::LinkAdd, arguments.bytes()).status;
 }
 
@@ -75,13 +77,14 @@ VGPU_EXPORT CUresult cuLinkCreate_v2(unsigned count, CUjit_option* options, void
   return CUDA_SUCCESS;
 }
 
-VGPU_EXPORT CUresult cuLinkAddData_v2(CUlinkState state, CUjitInputType type, void* data, size_t sizeBytes, const char* name, unsigned,
-                                      CUjit_option*, void**) {
+VGPU_EXPORT CUresult cuLinkAddData_v2(CUlinkState state, CUjitInputType type, void* data, size_t sizeBytes,
+                                      const char* name, unsigned, CUjit_option*, void**) {
   if (!data || sizeBytes == 0) return CUDA_ERROR_INVALID_VALUE;
   return add(state, type, {static_cast<const std::byte*>(data), sizeBytes}, name);
 }
 
-VGPU_EXPORT CUresult cuLinkAddFile_v2(CUlinkState state, CUjitInputType type, const char* path, unsigned, CUjit_option*, void**) {
+VGPU_EXPORT CUresult cuLinkAddFile_v2(CUlinkState state, CUjitInputType type, const char* path, unsigned,
+                                      CUjit_option*, void**) {
   std::vector<std::byte> bytes;
   if (const CUresult status = readFile(path, bytes); status != CUDA_SUCCESS) return status;
   return add(state, type, bytes, path);

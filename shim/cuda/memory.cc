@@ -1,4 +1,5 @@
-// Device memory: allocation, freeing, information. The guest chooses the address, the executor places memory there.
+// Device memory: allocation, freeing, information. The guest chooses the address, the executor places memory
+// there.
 #include "shim/cuda/memory.h"
 
 #include "shim/cuda/capture.h"
@@ -13,22 +14,29 @@ uint64_t deviceSide(const Allocation& allocation, uint64_t address) {
   return onHostSide(allocation, address) ? allocation.address + (address - allocation.host) : address;
 }
 
-bool onHostSide(const Allocation& allocation, uint64_t address) { return address - allocation.address >= allocation.sizeBytes; }
+bool onHostSide(const Allocation& allocation, uint64_t address) {
+  return address - allocation.address >= allocation.sizeBytes;
+}
 
 CUresult allocateDevice(const Submission& submission, uint64_t sizeBytes, CUdeviceptr* out) {
   Session& session = *submission.session;
   const auto address = session.addresses().allocate(sizeBytes);
   if (!address) return CUDA_ERROR_OUT_OF_MEMORY;
   const int device = submission.context->device;
-  CUresult status = callMessage<protocol::call::MapDevice>(submission, {*address, session.addresses().roundUp(sizeBytes), device, 0});
+  CUresult status = callMessage<protocol::call::MapDevice>(
+      submission, {*address, session.addresses().roundUp(sizeBytes), device, 0});
   if (status == CUDA_ERROR_OUT_OF_MEMORY && trimPools(submission, 0)) {
-    status = callMessage<protocol::call::MapDevice>(submission, {*address, session.addresses().roundUp(sizeBytes), device, 0});
+    status = callMessage<protocol::call::MapDevice>(
+        submission, {*address, session.addresses().roundUp(sizeBytes), device, 0});
   }
   if (status != CUDA_SUCCESS) {
     session.addresses().free(*address, sizeBytes);
     return status;
   }
-  session.allocations().insert({.address = *address, .sizeBytes = sizeBytes, .kind = MemoryKind::Device, .device = device,
+  session.allocations().insert({.address = *address,
+                                .sizeBytes = sizeBytes,
+                                .kind = MemoryKind::Device,
+                                .device = device,
                                 .context = submission.context});
   *out = *address;
   return CUDA_SUCCESS;
@@ -73,7 +81,8 @@ VGPU_EXPORT CUresult cuMemAlloc_v2(CUdeviceptr* out, size_t sizeBytes) {
   return allocateDevice(submission, sizeBytes, out);
 }
 
-VGPU_EXPORT CUresult cuMemAllocPitch_v2(CUdeviceptr* out, size_t* pitch, size_t widthBytes, size_t height, unsigned elementBytes) {
+VGPU_EXPORT CUresult cuMemAllocPitch_v2(CUdeviceptr* out, size_t* pitch, size_t widthBytes, size_t height,
+                                        unsigned elementBytes) {
   constexpr size_t kPitchAlignment = 512;  // as natively
   Submission submission;
   if (const CUresult status = enterAllocating(submission); status != CUDA_SUCCESS) return status;

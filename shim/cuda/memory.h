@@ -11,14 +11,15 @@ namespace vgpu::shim {
 CUresult waitForStream(const Submission& submission, Stream& stream);
 CUresult waitForContext(const Submission& submission);
 
-// What every wait that ended well does: memory that the carrier does not share is brought up to date, pools give back
-// what exceeds their threshold.
+// What every wait that ended well does: memory that the carrier does not share is brought up to date, pools
+// give back what exceeds their threshold.
 void finishWait(const Submission& submission);
 
 // Device memory at an address of the session's choosing. Alignment 0: the granularity.
 CUresult allocateDevice(const Submission& submission, uint64_t sizeBytes, CUdeviceptr* out);
 
-// An address as the executor knows it: host addresses of registered memory are turned into those of their shadow.
+// An address as the executor knows it: host addresses of registered memory are turned into those of their
+// shadow.
 uint64_t deviceSide(const Allocation& allocation, uint64_t address);
 bool onHostSide(const Allocation& allocation, uint64_t address);
 

@@ -17,7 +17,8 @@ namespace {
 // Sends the image and the message that loads it; the logs come back with the reply.
 template <class Message>
 CUresult load(const Submission& submission, uint16_t number, Message message, Bytes image, JitRequest& jit) {
-  if (const CUresult status = sendImage(submission, image, message.blob); status != CUDA_SUCCESS) return status;
+  if (const CUresult status = sendImage(submission, image, message.blob); status != CUDA_SUCCESS)
+    return status;
   message.hasOptions = 1;
   message.options = jit.wire;
   std::vector<std::byte> reply(sizeof(protocol::messages::LoadReply) + jit.logBytes());
@@ -25,7 +26,8 @@ CUresult load(const Submission& submission, uint16_t number, Message message, By
   protocol::messages::LoadReply lengths{};
   if (answer.payloadBytes >= sizeof lengths) {
     std::memcpy(&lengths, reply.data(), sizeof lengths);
-    jit.deliver(Bytes(reply).first(answer.payloadBytes).subspan(sizeof lengths), lengths.errorLogBytes, lengths.infoLogBytes);
+    jit.deliver(Bytes(reply).first(answer.payloadBytes).subspan(sizeof lengths), lengths.errorLogBytes,
+                lengths.infoLogBytes);
   } else {
     jit.deliver({}, 0, 0);
   }
@@ -52,8 +54,8 @@ CUresult loadModule(CUmodule* out, Bytes image, unsigned count, CUjit_option* op
   return CUDA_SUCCESS;
 }
 
-CUresult loadLibrary(CUlibrary* out, Bytes image, unsigned count, CUjit_option* options, void** values, unsigned libraryCount,
-                     CUlibraryOption* libraryOptions, void** libraryValues) {
+CUresult loadLibrary(CUlibrary* out, Bytes image, unsigned count, CUjit_option* options, void** values,
+                     unsigned libraryCount, CUlibraryOption* libraryOptions, void** libraryValues) {
   Submission submission;
   if (const CUresult status = enterSession(submission); status != CUDA_SUCCESS) return status;
   if (!out) return CUDA_ERROR_INVALID_VALUE;
@@ -61,7 +63,8 @@ CUresult loadLibrary(CUlibrary* out, Bytes image, unsigned count, CUjit_option* 
   if (const CUresult status = jit.read(count, options, values); status != CUDA_SUCCESS) return status;
   protocol::messages::LibraryLoad message{};
   for (unsigned i = 0; i < libraryCount; ++i) {
-    if (libraryOptions[i] == CU_LIBRARY_BINARY_IS_PRESERVED) message.preserveBinary = libraryValues[i] != nullptr;
+    if (libraryOptions[i] == CU_LIBRARY_BINARY_IS_PRESERVED)
+      message.preserveBinary = libraryValues[i] != nullptr;
   }
   auto* library = new Library;
   library->handle = submission.session->libraries.insert(library);
@@ -75,8 +78,8 @@ CUresult loadLibrary(CUlibrary* out, Bytes image, unsigned count, CUjit_option* 
   return CUDA_SUCCESS;
 }
 
-// A managed variable lies where the driver put it, and the program's host code uses that very address: the guest backs the
-// pages with memory of its own, kept equal with the executor's.
+// A managed variable lies where the driver put it, and the program's host code uses that very address: the
+// guest backs the pages with memory of its own, kept equal with the executor's.
 bool takePages(uint64_t address, uint64_t sizeBytes) {
   static auto* mutex = new std::mutex;
   static auto* taken = new std::set<uint64_t>;
@@ -86,7 +89,8 @@ bool takePages(uint64_t address, uint64_t sizeBytes) {
     if (taken->contains(at)) continue;
     constexpr int kFlags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE;
     auto* place = reinterpret_cast<void*>(at);
-    const bool inSession = Session::get()->addresses().contains(at);  // reserved by us: replaced, not taken from anybody
+    const bool inSession =
+        Session::get()->addresses().contains(at);  // reserved by us: replaced, not taken from anybody
     const int flags = inSession ? (kFlags & ~MAP_FIXED_NOREPLACE) | MAP_FIXED : kFlags;
     if (::mmap(place, page, PROT_READ | PROT_WRITE, flags, -1, 0) != place) return false;
     taken->insert(at);
@@ -118,7 +122,8 @@ void forgetGlobals(Session& session, const std::vector<uint64_t>& globals) {
 }
 
 template <uint16_t number, class Owner, class Value>
-CUresult getGlobal(Owner* owner, Context* context, MemoryKind kind, CUdeviceptr* address, size_t* sizeBytes, Value value, const char* name) {
+CUresult getGlobal(Owner* owner, Context* context, MemoryKind kind, CUdeviceptr* address, size_t* sizeBytes,
+                   Value value, const char* name) {
   if (!address && !sizeBytes) return CUDA_ERROR_INVALID_VALUE;
   CUdeviceptr where = 0;
   size_t size = 0;
@@ -126,8 +131,9 @@ CUresult getGlobal(Owner* owner, Context* context, MemoryKind kind, CUdeviceptr*
   if (status != CUDA_SUCCESS) return status;
   if (size) {
     const bool managed = kind == MemoryKind::Managed;
-    const CUresult entered = enterGlobal(*Session::get(), owner->mutex, owner->globals,
-                                         {.address = where, .sizeBytes = size, .kind = kind, .context = context, .host = managed ? where : 0});
+    const CUresult entered = enterGlobal(
+        *Session::get(), owner->mutex, owner->globals,
+        {.address = where, .sizeBytes = size, .kind = kind, .context = context, .host = managed ? where : 0});
     if (entered != CUDA_SUCCESS) return entered;
     if (managed) fetchInitialValue();
   }
@@ -137,7 +143,8 @@ CUresult getGlobal(Owner* owner, Context* context, MemoryKind kind, CUdeviceptr*
 }
 
 // The functions of a module or kernels of a library, by name, in the driver's order.
-CUresult functionNames(const Submission& submission, uint64_t owner, size_t wanted, std::vector<std::string>& names) {
+CUresult functionNames(const Submission& submission, uint64_t owner, size_t wanted,
+                       std::vector<std::string>& names) {
   std::vector<std::byte> reply(64 * 1024);
   while (names.size() < wanted) {
     const protocol::messages::FunctionNames message{owner, static_cast<uint32_t>(names.size()), 0};
@@ -163,11 +170,16 @@ CUresult functionNames(const Submission& submission, uint64_t owner, size_t want
 using namespace vgpu::shim;
 namespace call_number = vgpu::protocol::call;
 
-VGPU_EXPORT CUresult cuModuleLoadDataEx(CUmodule* out, const void* image, unsigned count, CUjit_option* options, void** values) {
+VGPU_EXPORT CUresult cuModuleLoadDataEx(CUmodule* out, const void* image, unsigned count,
+                                        CUjit_option* options, void** values) {
   return image ? loadModule(out, imageBytes(image), count, options, values) : CUDA_ERROR_INVALID_VALUE;
 }
-VGPU_EXPORT CUresult cuModuleLoadData(CUmodule* out, const void* image) { return cuModuleLoadDataEx(out, image, 0, nullptr, nullptr); }
-VGPU_EXPORT CUresult cuModuleLoadFatBinary(CUmodule* out, const void* image) { return cuModuleLoadDataEx(out, image, 0, nullptr, nullptr); }
+VGPU_EXPORT CUresult cuModuleLoadData(CUmodule* out, const void* image) {
+  return cuModuleLoadDataEx(out, image, 0, nullptr, nullptr);
+}
+VGPU_EXPORT CUresult cuModuleLoadFatBinary(CUmodule* out, const void* image) {
+  return cuModuleLoadDataEx(out, image, 0, nullptr, nullptr);
+}
 
 VGPU_EXPORT CUresult cuModuleLoad(CUmodule* out, const char* path) {
   std::vector<std::byte> bytes;
@@ -196,12 +208,14 @@ VGPU_EXPORT CUresult cuModuleGetLoadingMode(CUmoduleLoadingMode* mode) {
   return CUDA_SUCCESS;
 }
 
-VGPU_EXPORT CUresult cuModuleGetGlobal_v2(CUdeviceptr* address, size_t* sizeBytes, CUmodule value, const char* name) {
+VGPU_EXPORT CUresult cuModuleGetGlobal_v2(CUdeviceptr* address, size_t* sizeBytes, CUmodule value,
+                                          const char* name) {
   Session* session = Session::get();
   if (!session) return CUDA_ERROR_NOT_INITIALIZED;
   Module* module = session->modules.find(value);
   if (!module) return CUDA_ERROR_INVALID_HANDLE;
-  return getGlobal<call_number::cuModuleGetGlobal_v2>(module, module->context, MemoryKind::Global, address, sizeBytes, value, name);
+  return getGlobal<call_number::cuModuleGetGlobal_v2>(module, module->context, MemoryKind::Global, address,
+                                                      sizeBytes, value, name);
 }
 
 VGPU_EXPORT CUresult cuModuleEnumerateFunctions(CUfunction* functions, unsigned count, CUmodule value) {
@@ -211,23 +225,30 @@ VGPU_EXPORT CUresult cuModuleEnumerateFunctions(CUfunction* functions, unsigned 
   if (!module) return CUDA_ERROR_INVALID_HANDLE;
   if (!functions || count == 0) return CUDA_ERROR_INVALID_VALUE;
   std::vector<std::string> names;
-  if (const CUresult status = functionNames(submission, module->handle.bits(), count, names); status != CUDA_SUCCESS) return status;
+  if (const CUresult status = functionNames(submission, module->handle.bits(), count, names);
+      status != CUDA_SUCCESS)
+    return status;
   for (unsigned i = 0; i < count && i < names.size(); ++i) {
     Function* function;
-    if (const CUresult status = getFunction(submission, *module, names[i].c_str(), function); status != CUDA_SUCCESS) return status;
+    if (const CUresult status = getFunction(submission, *module, names[i].c_str(), function);
+        status != CUDA_SUCCESS)
+      return status;
     functions[i] = functionHandle(*function);
   }
   return CUDA_SUCCESS;
 }
 
-VGPU_EXPORT CUresult cuLibraryLoadData(CUlibrary* out, const void* code, CUjit_option* options, void** values, unsigned count,
-                                       CUlibraryOption* libraryOptions, void** libraryValues, unsigned libraryCount) {
+VGPU_EXPORT CUresult cuLibraryLoadData(CUlibrary* out, const void* code, CUjit_option* options, void** values,
+                                       unsigned count, CUlibraryOption* libraryOptions, void** libraryValues,
+                                       unsigned libraryCount) {
   if (!code) return CUDA_ERROR_INVALID_VALUE;
-  return loadLibrary(out, imageBytes(code), count, options, values, libraryCount, libraryOptions, libraryValues);
+  return loadLibrary(out, imageBytes(code), count, options, values, libraryCount, libraryOptions,
+                     libraryValues);
 }
 
-VGPU_EXPORT CUresult cuLibraryLoadFromFile(CUlibrary* out, const char* path, CUjit_option* options, void** values, unsigned count,
-                                           CUlibraryOption* libraryOptions, void** libraryValues, unsigned libraryCount) {
+VGPU_EXPORT CUresult cuLibraryLoadFromFile(CUlibrary* out, const char* path, CUjit_option* options,
+                                           void** values, unsigned count, CUlibraryOption* libraryOptions,
+                                           void** libraryValues, unsigned libraryCount) {
   std::vector<std::byte> bytes;
   if (const CUresult status = readFile(path, bytes); status != CUDA_SUCCESS) return status;
   return loadLibrary(out, bytes, count, options, values, libraryCount, libraryOptions, libraryValues);
@@ -244,7 +265,8 @@ VGPU_EXPORT CUresult cuLibraryUnload(CUlibrary value) {
   forgetGlobals(*submission.session, library->globals);
   for (auto& [name, kernel] : library->kernels) {
     submission.session->kernels.remove(kernel->handle);
-    for (auto& [context, function] : kernel->perContext) submission.session->functions.remove(function->handle);
+    for (auto& [context, function] : kernel->perContext)
+      submission.session->functions.remove(function->handle);
   }
   return CUDA_SUCCESS;
 }
@@ -258,7 +280,8 @@ VGPU_EXPORT CUresult cuLibraryGetModule(CUmodule* out, CUlibrary value) {
   auto* module = new Module;
   module->context = submission.context;
   module->handle = submission.session->modules.insert(module);
-  const CUresult status = callMessage<call_number::LibraryGetModule>(submission, {library->handle.bits(), module->handle.bits()});
+  const CUresult status =
+      callMessage<call_number::LibraryGetModule>(submission, {library->handle.bits(), module->handle.bits()});
   if (status != CUDA_SUCCESS) {
     delete submission.session->modules.remove(module->handle);
     return status;
@@ -267,20 +290,24 @@ VGPU_EXPORT CUresult cuLibraryGetModule(CUmodule* out, CUlibrary value) {
   return CUDA_SUCCESS;
 }
 
-VGPU_EXPORT CUresult cuLibraryGetGlobal(CUdeviceptr* address, size_t* sizeBytes, CUlibrary value, const char* name) {
+VGPU_EXPORT CUresult cuLibraryGetGlobal(CUdeviceptr* address, size_t* sizeBytes, CUlibrary value,
+                                        const char* name) {
   Session* session = Session::get();
   if (!session) return CUDA_ERROR_NOT_INITIALIZED;
   Library* library = session->libraries.find(value);
   if (!library) return CUDA_ERROR_INVALID_HANDLE;
-  return getGlobal<call_number::cuLibraryGetGlobal>(library, thisThread().current(), MemoryKind::Global, address, sizeBytes, value, name);
+  return getGlobal<call_number::cuLibraryGetGlobal>(library, thisThread().current(), MemoryKind::Global,
+                                                    address, sizeBytes, value, name);
 }
 
-VGPU_EXPORT CUresult cuLibraryGetManaged(CUdeviceptr* address, size_t* sizeBytes, CUlibrary value, const char* name) {
+VGPU_EXPORT CUresult cuLibraryGetManaged(CUdeviceptr* address, size_t* sizeBytes, CUlibrary value,
+                                         const char* name) {
   Session* session = Session::get();
   if (!session) return CUDA_ERROR_NOT_INITIALIZED;
   Library* library = session->libraries.find(value);
   if (!library) return CUDA_ERROR_INVALID_HANDLE;
-  return getGlobal<call_number::cuLibraryGetManaged>(library, thisThread().current(), MemoryKind::Managed, address, sizeBytes, value, name);
+  return getGlobal<call_number::cuLibraryGetManaged>(library, thisThread().current(), MemoryKind::Managed,
+                                                     address, sizeBytes, value, name);
 }
 
 VGPU_EXPORT CUresult cuLibraryEnumerateKernels(CUkernel* kernels, unsigned count, CUlibrary value) {
@@ -290,10 +317,14 @@ VGPU_EXPORT CUresult cuLibraryEnumerateKernels(CUkernel* kernels, unsigned count
   if (!library) return CUDA_ERROR_INVALID_HANDLE;
   if (!kernels || count == 0) return CUDA_ERROR_INVALID_VALUE;
   std::vector<std::string> names;
-  if (const CUresult status = functionNames(submission, library->handle.bits(), count, names); status != CUDA_SUCCESS) return status;
+  if (const CUresult status = functionNames(submission, library->handle.bits(), count, names);
+      status != CUDA_SUCCESS)
+    return status;
   for (unsigned i = 0; i < count && i < names.size(); ++i) {
     Function* kernel;
-    if (const CUresult status = getKernel(submission, *library, names[i].c_str(), kernel); status != CUDA_SUCCESS) return status;
+    if (const CUresult status = getKernel(submission, *library, names[i].c_str(), kernel);
+        status != CUDA_SUCCESS)
+      return status;
     kernels[i] = kernelHandle(*kernel);
   }
   return CUDA_SUCCESS;

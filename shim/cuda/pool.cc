@@ -1,5 +1,5 @@
-// cuMemAllocAsync and the memory pools. Blocks are mapped by the executor when a pool grows; all else is the guest's
-// bookkeeping (shim/session/memory_pool.h).
+// cuMemAllocAsync and the memory pools. Blocks are mapped by the executor when a pool grows; all else is the
+// guest's bookkeeping (shim/session/memory_pool.h).
 #include "shim/cuda/pool.h"
 
 #include "shim/cuda/device.h"
@@ -36,8 +36,12 @@ void release(const Submission& submission, const std::vector<PoolBlock>& blocks)
 }
 
 void adopt(const Submission& submission, MemoryPool& pool, uint64_t address, uint64_t sizeBytes) {
-  submission.session->allocations().insert({.address = address, .sizeBytes = sizeBytes, .kind = MemoryKind::Device, .device = pool.device,
-                                            .context = submission.context, .pooled = true});
+  submission.session->allocations().insert({.address = address,
+                                            .sizeBytes = sizeBytes,
+                                            .kind = MemoryKind::Device,
+                                            .device = pool.device,
+                                            .context = submission.context,
+                                            .pooled = true});
   std::lock_guard lock(owners().mutex);
   owners().pools[address] = &pool;
 }
@@ -48,7 +52,8 @@ CUresult allocate(CUdeviceptr* out, size_t sizeBytes, MemoryPool* pool, CUstream
   Stream* stream = resolveStream(submission, value, perThread);
   if (!stream) return CUDA_ERROR_INVALID_HANDLE;
   if (!out) return CUDA_ERROR_INVALID_VALUE;
-  if (stream->capture.load() != Capture::None) return CUDA_ERROR_NOT_SUPPORTED;  // allocation nodes belong to graphs
+  if (stream->capture.load() != Capture::None)
+    return CUDA_ERROR_NOT_SUPPORTED;  // allocation nodes belong to graphs
   if (sizeBytes == 0) {
     *out = 0;
     return CUDA_SUCCESS;
@@ -65,9 +70,11 @@ CUresult allocate(CUdeviceptr* out, size_t sizeBytes, MemoryPool* pool, CUstream
     return CUDA_SUCCESS;
   }
   if (pool->maxBytes && pool->reservedBytes + rounded > pool->maxBytes) return CUDA_ERROR_OUT_OF_MEMORY;
-  // A pool that grows asks at once whether there is memory, because natively this very call says OUT_OF_MEMORY.
+  // A pool that grows asks at once whether there is memory, because natively this very call says
+  // OUT_OF_MEMORY.
   CUdeviceptr address;
-  if (const CUresult status = allocateDevice(submission, sizeBytes, &address); status != CUDA_SUCCESS) return status;
+  if (const CUresult status = allocateDevice(submission, sizeBytes, &address); status != CUDA_SUCCESS)
+    return status;
   session.pools().allocated(*pool, rounded, true);
   adopt(submission, *pool, address, sizeBytes);
   *out = address;
@@ -97,7 +104,8 @@ CUresult freeAsync(CUdeviceptr address, CUstream value, bool perThread) {
   if (!stream) return CUDA_ERROR_INVALID_HANDLE;
   if (address == 0) return CUDA_SUCCESS;
   const auto allocation = submission.session->allocations().find(address);
-  if (!allocation || allocation->address != address || allocation->kind != MemoryKind::Device) return CUDA_ERROR_INVALID_VALUE;
+  if (!allocation || allocation->address != address || allocation->kind != MemoryKind::Device)
+    return CUDA_ERROR_INVALID_VALUE;
   giveToPool(submission, *allocation, *stream);
   return CUDA_SUCCESS;
 }
@@ -133,7 +141,8 @@ bool trimPools(const Submission& submission, uint64_t keepBytes) {
 void trimPoolsToThreshold(const Submission& submission) {
   submission.session->pools().forEach([&](MemoryPool& pool) {
     if (pool.reservedBytes <= pool.releaseThreshold) return;
-    release(submission, submission.session->pools().trim(pool, pool.releaseThreshold, retiredTest(submission)));
+    release(submission,
+            submission.session->pools().trim(pool, pool.releaseThreshold, retiredTest(submission)));
   });
 }
 
@@ -148,19 +157,35 @@ CUresult freePooledNow(const Submission& submission, const Allocation& allocatio
 
 using namespace vgpu::shim;
 
-VGPU_EXPORT CUresult cuMemAllocAsync(CUdeviceptr* out, size_t bytes, CUstream stream) { return allocate(out, bytes, nullptr, stream, false); }
-VGPU_EXPORT CUresult cuMemAllocAsync_ptsz(CUdeviceptr* out, size_t bytes, CUstream stream) { return allocate(out, bytes, nullptr, stream, true); }
-VGPU_EXPORT CUresult cuMemAllocFromPoolAsync(CUdeviceptr* out, size_t bytes, CUmemoryPool pool, CUstream stream) {
-  return pool ? allocate(out, bytes, reinterpret_cast<MemoryPool*>(pool), stream, false) : CUDA_ERROR_INVALID_VALUE;
+VGPU_EXPORT CUresult cuMemAllocAsync(CUdeviceptr* out, size_t bytes, CUstream stream) {
+  return allocate(out, bytes, nullptr, stream, false);
 }
-VGPU_EXPORT CUresult cuMemAllocFromPoolAsync_ptsz(CUdeviceptr* out, size_t bytes, CUmemoryPool pool, CUstream stream) {
-  return pool ? allocate(out, bytes, reinterpret_cast<MemoryPool*>(pool), stream, true) : CUDA_ERROR_INVALID_VALUE;
+VGPU_EXPORT CUresult cuMemAllocAsync_ptsz(CUdeviceptr* out, size_t bytes, CUstream stream) {
+  return allocate(out, bytes, nullptr, stream, true);
 }
-VGPU_EXPORT CUresult cuMemFreeAsync(CUdeviceptr address, CUstream stream) { return freeAsync(address, stream, false); }
-VGPU_EXPORT CUresult cuMemFreeAsync_ptsz(CUdeviceptr address, CUstream stream) { return freeAsync(address, stream, true); }
+VGPU_EXPORT CUresult cuMemAllocFromPoolAsync(CUdeviceptr* out, size_t bytes, CUmemoryPool pool,
+                                             CUstream stream) {
+  return pool ? allocate(out, bytes, reinterpret_cast<MemoryPool*>(pool), stream, false)
+              : CUDA_ERROR_INVALID_VALUE;
+}
+VGPU_EXPORT CUresult cuMemAllocFromPoolAsync_ptsz(CUdeviceptr* out, size_t bytes, CUmemoryPool pool,
+                                                  CUstream stream) {
+  return pool ? allocate(out, bytes, reinterpret_cast<MemoryPool*>(pool), stream, true)
+              : CUDA_ERROR_INVALID_VALUE;
+}
+VGPU_EXPORT CUresult cuMemFreeAsync(CUdeviceptr address, CUstream stream) {
+  return freeAsync(address, stream, false);
+}
+VGPU_EXPORT CUresult cuMemFreeAsync_ptsz(CUdeviceptr address, CUstream stream) {
+  return freeAsync(address, stream, true);
+}
 
-VGPU_EXPORT CUresult cuDeviceGetDefaultMemPool(CUmemoryPool* out, CUdevice device) { return withDevice(out, device, false); }
-VGPU_EXPORT CUresult cuDeviceGetMemPool(CUmemoryPool* out, CUdevice device) { return withDevice(out, device, true); }
+VGPU_EXPORT CUresult cuDeviceGetDefaultMemPool(CUmemoryPool* out, CUdevice device) {
+  return withDevice(out, device, false);
+}
+VGPU_EXPORT CUresult cuDeviceGetMemPool(CUmemoryPool* out, CUdevice device) {
+  return withDevice(out, device, true);
+}
 VGPU_EXPORT CUresult cuDeviceSetMemPool(CUdevice device, CUmemoryPool value) {
   const vgpu::protocol::DeviceInfo* info;
   if (const CUresult status = findDevice(device, info); status != CUDA_SUCCESS) return status;
@@ -169,11 +194,16 @@ VGPU_EXPORT CUresult cuDeviceSetMemPool(CUdevice device, CUmemoryPool value) {
 
 VGPU_EXPORT CUresult cuMemPoolCreate(CUmemoryPool* out, const CUmemPoolProps* properties) {
   if (!Session::get()) return CUDA_ERROR_NOT_INITIALIZED;
-  if (!out || !properties || properties->allocType != CU_MEM_ALLOCATION_TYPE_PINNED) return CUDA_ERROR_INVALID_VALUE;
-  if (properties->location.type != CU_MEM_LOCATION_TYPE_DEVICE || properties->handleTypes != CU_MEM_HANDLE_TYPE_NONE) return CUDA_ERROR_NOT_SUPPORTED;
+  if (!out || !properties || properties->allocType != CU_MEM_ALLOCATION_TYPE_PINNED)
+    return CUDA_ERROR_INVALID_VALUE;
+  if (properties->location.type != CU_MEM_LOCATION_TYPE_DEVICE ||
+      properties->handleTypes != CU_MEM_HANDLE_TYPE_NONE)
+    return CUDA_ERROR_NOT_SUPPORTED;
   const vgpu::protocol::DeviceInfo* info;
-  if (const CUresult status = findDevice(properties->location.id, info); status != CUDA_SUCCESS) return status;
-  *out = reinterpret_cast<CUmemoryPool>(Session::get()->pools().create(properties->location.id, properties->maxSize));
+  if (const CUresult status = findDevice(properties->location.id, info); status != CUDA_SUCCESS)
+    return status;
+  *out = reinterpret_cast<CUmemoryPool>(
+      Session::get()->pools().create(properties->location.id, properties->maxSize));
   return CUDA_SUCCESS;
 }
 
@@ -209,7 +239,8 @@ VGPU_EXPORT CUresult cuMemPoolSetAttribute(CUmemoryPool value, CUmemPool_attribu
   return in ? Session::get()->pools().setAttribute(*pool, attribute, in) : CUDA_ERROR_INVALID_VALUE;
 }
 
-VGPU_EXPORT CUresult cuMemPoolGetAccess(CUmemAccess_flags* flags, CUmemoryPool value, CUmemLocation* location) {
+VGPU_EXPORT CUresult cuMemPoolGetAccess(CUmemAccess_flags* flags, CUmemoryPool value,
+                                        CUmemLocation* location) {
   MemoryPool* pool;
   if (const CUresult status = findPool(value, pool); status != CUDA_SUCCESS) return status;
   if (!flags || !location || location->type != CU_MEM_LOCATION_TYPE_DEVICE) return CUDA_ERROR_INVALID_VALUE;
@@ -223,7 +254,8 @@ VGPU_EXPORT CUresult cuMemPoolSetAccess(CUmemoryPool value, const CUmemAccessDes
   if (const CUresult status = findPool(value, pool); status != CUDA_SUCCESS) return status;
   if (!map && count) return CUDA_ERROR_INVALID_VALUE;
   for (size_t i = 0; i < count; ++i) {
-    const bool own = map[i].location.type == CU_MEM_LOCATION_TYPE_DEVICE && map[i].location.id == pool->device;
+    const bool own =
+        map[i].location.type == CU_MEM_LOCATION_TYPE_DEVICE && map[i].location.id == pool->device;
     if (!own || map[i].flags != CU_MEM_ACCESS_FLAGS_PROT_READWRITE) return CUDA_ERROR_INVALID_DEVICE;
   }
   return CUDA_SUCCESS;

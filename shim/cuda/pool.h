@@ -5,7 +5,8 @@
 
 namespace vgpu::shim {
 
-// Gives free blocks of the pools back, down to each pool's release threshold: what CUDA does at synchronisation.
+// Gives free blocks of the pools back, down to each pool's release threshold: what CUDA does at
+// synchronisation.
 void trimPoolsToThreshold(const Submission& submission);
 // Gives back all free blocks but `keepBytes` a pool; true when any went.
 bool trimPools(const Submission& submission, uint64_t keepBytes);

@@ -10,7 +10,9 @@
 
 namespace {
 
-struct Refused { std::string_view symbol; };
+struct Refused {
+  std::string_view symbol;
+};
 constexpr Refused kRefused[] = {
 #define UNSUPPORTED(symbol, reason) {#symbol},
 #include "shim/cuda/unsupported.inc"
@@ -18,7 +20,8 @@ constexpr Refused kRefused[] = {
 };
 
 bool supported(std::string_view symbol) {
-  return std::none_of(std::begin(kRefused), std::end(kRefused), [&](const Refused& refused) { return refused.symbol == symbol; });
+  return std::none_of(std::begin(kRefused), std::end(kRefused),
+                      [&](const Refused& refused) { return refused.symbol == symbol; });
 }
 
 template <class Function>
@@ -29,7 +32,12 @@ void* pointer(Function* function) {
 constexpr void* pointer() { return nullptr; }
 #define POINTER_OF(...) pointer(__VA_OPT__(&::__VA_ARGS__))
 
-struct Row { std::string_view name, symbol; int since; void* function; void* perThread; };
+struct Row {
+  std::string_view name, symbol;
+  int since;
+  void* function;
+  void* perThread;
+};
 const Row* rows(size_t& count) {
   static const Row kRows[] = {
 #define SYMBOL(name, symbol, since, variant) {#name, #symbol, since, pointer(&::symbol), POINTER_OF(variant)},
@@ -53,13 +61,18 @@ const Row* find(std::string_view name, int version, bool& known) {
   return best;
 }
 
-CUresult getProcAddress(const char* name, void** function, int version, cuuint64_t flags, CUdriverProcAddressQueryResult* result) {
-  constexpr cuuint64_t kFlags = CU_GET_PROC_ADDRESS_LEGACY_STREAM | CU_GET_PROC_ADDRESS_PER_THREAD_DEFAULT_STREAM;
+CUresult getProcAddress(const char* name, void** function, int version, cuuint64_t flags,
+                        CUdriverProcAddressQueryResult* result) {
+  constexpr cuuint64_t kFlags =
+      CU_GET_PROC_ADDRESS_LEGACY_STREAM | CU_GET_PROC_ADDRESS_PER_THREAD_DEFAULT_STREAM;
   if (!name || !function || flags & ~kFlags) return CUDA_ERROR_INVALID_VALUE;
   *function = nullptr;
   bool known = false;
   const Row* row = find(name, version, known);
-  if (result) *result = row ? CU_GET_PROC_ADDRESS_SUCCESS : known ? CU_GET_PROC_ADDRESS_VERSION_NOT_SUFFICIENT : CU_GET_PROC_ADDRESS_SYMBOL_NOT_FOUND;
+  if (result)
+    *result = row     ? CU_GET_PROC_ADDRESS_SUCCESS
+              : known ? CU_GET_PROC_ADDRESS_VERSION_NOT_SUFFICIENT
+                      : CU_GET_PROC_ADDRESS_SYMBOL_NOT_FOUND;
   if (!row) return result ? CUDA_SUCCESS : CUDA_ERROR_NOT_FOUND;
   const bool perThread = flags & CU_GET_PROC_ADDRESS_PER_THREAD_DEFAULT_STREAM && row->perThread;
   *function = perThread ? row->perThread : row->function;
@@ -72,14 +85,17 @@ VGPU_EXPORT CUresult cuGetProcAddress(const char* name, void** function, int ver
   return getProcAddress(name, function, version, flags, nullptr);
 }
 
-VGPU_EXPORT CUresult cuGetProcAddress_v2(const char* name, void** function, int version, cuuint64_t flags, CUdriverProcAddressQueryResult* result) {
+VGPU_EXPORT CUresult cuGetProcAddress_v2(const char* name, void** function, int version, cuuint64_t flags,
+                                         CUdriverProcAddressQueryResult* result) {
   return getProcAddress(name, function, version, flags, result);
 }
 
-// The private tables that NVIDIA's runtime asks its driver for are not imitated. A program that gets here has that runtime
-// linked in, in a form that could not be redirected to ours.
+// The private tables that NVIDIA's runtime asks its driver for are not imitated. A program that gets here has
+// that runtime linked in, in a form that could not be redirected to ours.
 VGPU_EXPORT CUresult cuGetExportTable(const void** table, const CUuuid*) {
   if (table) *table = nullptr;
-  vgpu::log::error("this program has NVIDIA's CUDA runtime linked in and stripped; link it with -cudart shared, or keep its symbol table");
+  vgpu::log::error(
+      "this program has NVIDIA's CUDA runtime linked in and stripped; link it with -cudart shared, or keep "
+      "its symbol table");
   return CUDA_ERROR_NOT_SUPPORTED;
 }

@@ -14,8 +14,10 @@ namespace vgpu::shim {
 Stream* resolveStream(const Submission& submission, CUstream value, bool perThread) {
   const auto bits = reinterpret_cast<uint64_t>(value);
   Session& session = *submission.session;
-  if (bits == protocol::kLegacyStream || (bits == 0 && !perThread)) return submission.context ? &session.legacyStream(*submission.context) : nullptr;
-  if (bits == protocol::kPerThreadStream || bits == 0) return submission.context ? &session.perThreadStream(*submission.context) : nullptr;
+  if (bits == protocol::kLegacyStream || (bits == 0 && !perThread))
+    return submission.context ? &session.legacyStream(*submission.context) : nullptr;
+  if (bits == protocol::kPerThreadStream || bits == 0)
+    return submission.context ? &session.perThreadStream(*submission.context) : nullptr;
   return session.streams.find(bits);
 }
 
@@ -56,7 +58,8 @@ CUresult create(CUstream* out, unsigned flags, int priority) {
 CUresult query(CUstream value, bool perThread) {
   Submission submission;
   Stream* stream;
-  if (const CUresult status = enterStream(submission, value, perThread, stream); status != CUDA_SUCCESS) return status;
+  if (const CUresult status = enterStream(submission, value, perThread, stream); status != CUDA_SUCCESS)
+    return status;
   if (const CUresult status = refuseIfCapturing(*stream); status != CUDA_SUCCESS) return status;
   const Progress progress = streamProgress(submission, *stream);
   if (progress == Progress::Done) {
@@ -70,7 +73,8 @@ CUresult query(CUstream value, bool perThread) {
 CUresult synchronize(CUstream value, bool perThread) {
   Submission submission;
   Stream* stream;
-  if (const CUresult status = enterStream(submission, value, perThread, stream); status != CUDA_SUCCESS) return status;
+  if (const CUresult status = enterStream(submission, value, perThread, stream); status != CUDA_SUCCESS)
+    return status;
   if (const CUresult status = refuseIfCapturing(*stream); status != CUDA_SUCCESS) return status;
   return waitForStream(submission, *stream);
 }
@@ -78,11 +82,13 @@ CUresult synchronize(CUstream value, bool perThread) {
 CUresult waitEvent(CUstream value, CUevent eventValue, unsigned flags, bool perThread) {
   Submission submission;
   Stream* stream;
-  if (const CUresult status = enterStream(submission, value, perThread, stream); status != CUDA_SUCCESS) return status;
+  if (const CUresult status = enterStream(submission, value, perThread, stream); status != CUDA_SUCCESS)
+    return status;
   if (flags & ~unsigned{CU_EVENT_WAIT_EXTERNAL}) return CUDA_ERROR_INVALID_VALUE;
   Event* event = submission.session->events.find(eventValue);
   if (!event) return CUDA_ERROR_INVALID_HANDLE;
-  if (eventProgress(submission, *event) == Progress::Done && stream->capture.load() == Capture::None) return CUDA_SUCCESS;
+  if (eventProgress(submission, *event) == Progress::Done && stream->capture.load() == Capture::None)
+    return CUDA_SUCCESS;
   std::array<std::byte, 32> space;
   Encoder arguments(space);
   arguments.put(stream->wire);
@@ -102,7 +108,8 @@ CUresult enqueueHostFunction(CUstream value, bool perThread, uint64_t token) {
     return status;
   }
   uint64_t sequence = 0;
-  const CUresult status = postMessage<protocol::call::HostFunction>(submission, {stream->wire, token}, &sequence);
+  const CUresult status =
+      postMessage<protocol::call::HostFunction>(submission, {stream->wire, token}, &sequence);
   if (status != CUDA_SUCCESS) forgetHostFunction(token);
   stream->posted.raise(sequence);
   submission.session->channel().flush();
@@ -114,7 +121,8 @@ CUresult launchHostFunction(CUstream stream, CUhostFn function, void* argument, 
   return enqueueHostFunction(stream, perThread, registerHostFunction(function, argument));
 }
 
-CUresult addCallback(CUstream stream, CUstreamCallback callback, void* argument, unsigned flags, bool perThread) {
+CUresult addCallback(CUstream stream, CUstreamCallback callback, void* argument, unsigned flags,
+                     bool perThread) {
   if (!callback || flags != 0) return CUDA_ERROR_INVALID_VALUE;
   return enqueueHostFunction(stream, perThread, registerStreamCallback(callback, stream, argument));
 }
@@ -123,7 +131,8 @@ template <class Out, class Get>
 CUresult property(CUstream value, bool perThread, Out* out, Get get) {
   Submission submission;
   Stream* stream;
-  if (const CUresult status = enterStream(submission, value, perThread, stream); status != CUDA_SUCCESS) return status;
+  if (const CUresult status = enterStream(submission, value, perThread, stream); status != CUDA_SUCCESS)
+    return status;
   if (!out) return CUDA_ERROR_INVALID_VALUE;
   *out = get(*stream);
   return CUDA_SUCCESS;
@@ -132,7 +141,9 @@ CUresult property(CUstream value, bool perThread, Out* out, Get get) {
 unsigned flagsOf(const Stream& stream) { return stream.flags; }
 int priorityOf(const Stream& stream) { return stream.priority; }
 unsigned long long idOf(const Stream& stream) { return stream.id; }
-CUcontext contextOf(const Stream& stream) { return reinterpret_cast<CUcontext>(stream.context->handle.bits()); }
+CUcontext contextOf(const Stream& stream) {
+  return reinterpret_cast<CUcontext>(stream.context->handle.bits());
+}
 CUdevice deviceOf(const Stream& stream) { return stream.context->device; }
 
 }  // namespace
@@ -141,7 +152,9 @@ CUresult waitForStream(const Submission& submission, Stream& stream) {
   const uint64_t upTo = stream.posted.get();
   if (stream.done.get() >= upTo) return CUDA_SUCCESS;
   const bool over = stream.marked.get() >= upTo && streamProgress(submission, stream) == Progress::Done;
-  const CUresult status = over ? CUDA_SUCCESS : call(submission, protocol::call::cuStreamSynchronize, asBytes(stream.wire)).status;
+  const CUresult status =
+      over ? CUDA_SUCCESS
+           : call(submission, protocol::call::cuStreamSynchronize, asBytes(stream.wire)).status;
   if (status != CUDA_SUCCESS) return status;
   streamDone(stream, upTo);
   finishWait(submission);
@@ -151,7 +164,8 @@ CUresult waitForStream(const Submission& submission, Stream& stream) {
 CUresult waitForContext(const Submission& submission) {
   Context& context = *submission.context;
   const uint64_t upTo = context.posted.get();
-  if (context.synchronized.get() >= upTo && !context.failed.load(std::memory_order_acquire)) return CUDA_SUCCESS;
+  if (context.synchronized.get() >= upTo && !context.failed.load(std::memory_order_acquire))
+    return CUDA_SUCCESS;
   const CUresult status = call(submission, protocol::call::cuCtxSynchronize, {}).status;
   if (status != CUDA_SUCCESS) return status;
   context.synchronized.raise(upTo);
@@ -171,7 +185,9 @@ VGPU_EXPORT CUresult cuCtxSynchronize() {
 }
 
 VGPU_EXPORT CUresult cuStreamCreate(CUstream* stream, unsigned flags) { return create(stream, flags, 0); }
-VGPU_EXPORT CUresult cuStreamCreateWithPriority(CUstream* stream, unsigned flags, int priority) { return create(stream, flags, priority); }
+VGPU_EXPORT CUresult cuStreamCreateWithPriority(CUstream* stream, unsigned flags, int priority) {
+  return create(stream, flags, priority);
+}
 
 VGPU_EXPORT CUresult cuStreamDestroy_v2(CUstream value) {
   Session* session = Session::get();
@@ -185,19 +201,22 @@ VGPU_EXPORT CUresult cuStreamDestroy_v2(CUstream value) {
   return status;
 }
 
-#define BOTH_VARIANTS(name, parameters, body, ...)                         \
+#define BOTH_VARIANTS(name, parameters, body, ...)                          \
   VGPU_EXPORT CUresult name parameters { return body(__VA_ARGS__, false); } \
   VGPU_EXPORT CUresult name##_ptsz parameters { return body(__VA_ARGS__, true); }
 
 BOTH_VARIANTS(cuStreamQuery, (CUstream stream), query, stream)
 BOTH_VARIANTS(cuStreamSynchronize, (CUstream stream), synchronize, stream)
-BOTH_VARIANTS(cuStreamWaitEvent, (CUstream stream, CUevent event, unsigned flags), waitEvent, stream, event, flags)
-BOTH_VARIANTS(cuLaunchHostFunc, (CUstream stream, CUhostFn function, void* argument), launchHostFunction, stream, function, argument)
-BOTH_VARIANTS(cuStreamAddCallback, (CUstream stream, CUstreamCallback callback, void* argument, unsigned flags), addCallback, stream,
-              callback, argument, flags)
+BOTH_VARIANTS(cuStreamWaitEvent, (CUstream stream, CUevent event, unsigned flags), waitEvent, stream, event,
+              flags)
+BOTH_VARIANTS(cuLaunchHostFunc, (CUstream stream, CUhostFn function, void* argument), launchHostFunction,
+              stream, function, argument)
+BOTH_VARIANTS(cuStreamAddCallback,
+              (CUstream stream, CUstreamCallback callback, void* argument, unsigned flags), addCallback,
+              stream, callback, argument, flags)
 
-#define STREAM_PROPERTY(name, Type, get)                                                                  \
-  VGPU_EXPORT CUresult name(CUstream stream, Type* out) { return property(stream, false, out, get); }     \
+#define STREAM_PROPERTY(name, Type, get)                                                              \
+  VGPU_EXPORT CUresult name(CUstream stream, Type* out) { return property(stream, false, out, get); } \
   VGPU_EXPORT CUresult name##_ptsz(CUstream stream, Type* out) { return property(stream, true, out, get); }
 
 STREAM_PROPERTY(cuStreamGetFlags, unsigned, flagsOf)

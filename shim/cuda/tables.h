@@ -22,13 +22,34 @@ auto& tableOf(Session& session) {
 
 template <Kind kind>
 struct ObjectOfKind;
-template <> struct ObjectOfKind<Kind::Context> { using Type = Context; };
-template <> struct ObjectOfKind<Kind::Event> { using Type = Event; };
-template <> struct ObjectOfKind<Kind::Module> { using Type = Module; };
-template <> struct ObjectOfKind<Kind::Array> { using Type = Array; };
-template <> struct ObjectOfKind<Kind::MipmappedArray> { using Type = MipmappedArray; };
-template <> struct ObjectOfKind<Kind::Physical> { using Type = Physical; };
-template <> struct ObjectOfKind<Kind::Link> { using Type = Link; };
+template <>
+struct ObjectOfKind<Kind::Context> {
+  using Type = Context;
+};
+template <>
+struct ObjectOfKind<Kind::Event> {
+  using Type = Event;
+};
+template <>
+struct ObjectOfKind<Kind::Module> {
+  using Type = Module;
+};
+template <>
+struct ObjectOfKind<Kind::Array> {
+  using Type = Array;
+};
+template <>
+struct ObjectOfKind<Kind::MipmappedArray> {
+  using Type = MipmappedArray;
+};
+template <>
+struct ObjectOfKind<Kind::Physical> {
+  using Type = Physical;
+};
+template <>
+struct ObjectOfKind<Kind::Link> {
+  using Type = Link;
+};
 
 template <Kind kind>
 using ObjectOf = typename ObjectOfKind<kind>::Type;

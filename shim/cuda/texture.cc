@@ -5,7 +5,12 @@
 namespace vgpu::shim {
 namespace {
 
-struct TextureRecord { CUDA_RESOURCE_DESC resource; CUDA_TEXTURE_DESC texture; CUDA_RESOURCE_VIEW_DESC view; bool hasView; };
+struct TextureRecord {
+  CUDA_RESOURCE_DESC resource;
+  CUDA_TEXTURE_DESC texture;
+  CUDA_RESOURCE_VIEW_DESC view;
+  bool hasView;
+};
 struct Objects {
   std::mutex mutex;
   std::map<uint64_t, TextureRecord> textures;
@@ -18,15 +23,20 @@ Objects& objects() {
 
 CUresult checkResource(Session& session, const CUDA_RESOURCE_DESC& resource) {
   switch (resource.resType) {
-    case CU_RESOURCE_TYPE_ARRAY: return session.arrays.find(resource.res.array.hArray) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
+    case CU_RESOURCE_TYPE_ARRAY:
+      return session.arrays.find(resource.res.array.hArray) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
     case CU_RESOURCE_TYPE_MIPMAPPED_ARRAY:
-      return session.mipmappedArrays.find(resource.res.mipmap.hMipmappedArray) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
+      return session.mipmappedArrays.find(resource.res.mipmap.hMipmappedArray) ? CUDA_SUCCESS
+                                                                               : CUDA_ERROR_INVALID_HANDLE;
     case CU_RESOURCE_TYPE_LINEAR:
-      return session.allocations().covers(resource.res.linear.devPtr, resource.res.linear.sizeInBytes) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+      return session.allocations().covers(resource.res.linear.devPtr, resource.res.linear.sizeInBytes)
+                 ? CUDA_SUCCESS
+                 : CUDA_ERROR_INVALID_VALUE;
     case CU_RESOURCE_TYPE_PITCH2D: {
       const auto& pitched = resource.res.pitch2D;
       size_t span;
-      if (__builtin_mul_overflow(pitched.pitchInBytes, pitched.height, &span)) return CUDA_ERROR_INVALID_VALUE;
+      if (__builtin_mul_overflow(pitched.pitchInBytes, pitched.height, &span))
+        return CUDA_ERROR_INVALID_VALUE;
       return session.allocations().find(pitched.devPtr) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
     }
   }
@@ -49,12 +59,16 @@ CUresult describe(Map& map, uint64_t object, Out* out, Get get) {
 using namespace vgpu::shim;
 namespace call_number = vgpu::protocol::call;
 
-VGPU_EXPORT CUresult cuTexObjectCreate(CUtexObject* out, const CUDA_RESOURCE_DESC* resource, const CUDA_TEXTURE_DESC* texture, const CUDA_RESOURCE_VIEW_DESC* view) {
+VGPU_EXPORT CUresult cuTexObjectCreate(CUtexObject* out, const CUDA_RESOURCE_DESC* resource,
+                                       const CUDA_TEXTURE_DESC* texture,
+                                       const CUDA_RESOURCE_VIEW_DESC* view) {
   Submission submission;
   if (const CUresult status = enterContext(submission); status != CUDA_SUCCESS) return status;
   if (!out || !resource || !texture) return CUDA_ERROR_INVALID_VALUE;
-  if (const CUresult status = checkResource(*submission.session, *resource); status != CUDA_SUCCESS) return status;
-  vgpu::protocol::messages::TextureCreate message{.resource = *resource, .texture = *texture, .view = {}, .hasView = view != nullptr, .unused = 0};
+  if (const CUresult status = checkResource(*submission.session, *resource); status != CUDA_SUCCESS)
+    return status;
+  vgpu::protocol::messages::TextureCreate message{
+      .resource = *resource, .texture = *texture, .view = {}, .hasView = view != nullptr, .unused = 0};
   if (view) message.view = *view;
   vgpu::protocol::messages::ObjectReply reply{};
   const CUresult status = callMessage<call_number::TextureCreate>(submission, message, reply);
@@ -73,10 +87,12 @@ VGPU_EXPORT CUresult cuTexObjectDestroy(CUtexObject object) {
 }
 
 VGPU_EXPORT CUresult cuTexObjectGetResourceDesc(CUDA_RESOURCE_DESC* out, CUtexObject object) {
-  return describe(objects().textures, object, out, [](const TextureRecord& record) { return record.resource; });
+  return describe(objects().textures, object, out,
+                  [](const TextureRecord& record) { return record.resource; });
 }
 VGPU_EXPORT CUresult cuTexObjectGetTextureDesc(CUDA_TEXTURE_DESC* out, CUtexObject object) {
-  return describe(objects().textures, object, out, [](const TextureRecord& record) { return record.texture; });
+  return describe(objects().textures, object, out,
+                  [](const TextureRecord& record) { return record.texture; });
 }
 VGPU_EXPORT CUresult cuTexObjectGetResourceViewDesc(CUDA_RESOURCE_VIEW_DESC* out, CUtexObject object) {
   return describe(objects().textures, object, out, [](const TextureRecord& record) { return record.view; });
@@ -86,7 +102,8 @@ VGPU_EXPORT CUresult cuSurfObjectCreate(CUsurfObject* out, const CUDA_RESOURCE_D
   Submission submission;
   if (const CUresult status = enterContext(submission); status != CUDA_SUCCESS) return status;
   if (!out || !resource || resource->resType != CU_RESOURCE_TYPE_ARRAY) return CUDA_ERROR_INVALID_VALUE;
-  if (const CUresult status = checkResource(*submission.session, *resource); status != CUDA_SUCCESS) return status;
+  if (const CUresult status = checkResource(*submission.session, *resource); status != CUDA_SUCCESS)
+    return status;
   vgpu::protocol::messages::ObjectReply reply{};
   const CUresult status = callMessage<call_number::SurfaceCreate>(submission, {*resource}, reply);
   if (status != CUDA_SUCCESS) return status;
@@ -104,7 +121,8 @@ VGPU_EXPORT CUresult cuSurfObjectDestroy(CUsurfObject object) {
 }
 
 VGPU_EXPORT CUresult cuSurfObjectGetResourceDesc(CUDA_RESOURCE_DESC* out, CUsurfObject object) {
-  return describe(objects().surfaces, object, out, [](const CUDA_RESOURCE_DESC& resource) { return resource; });
+  return describe(objects().surfaces, object, out,
+                  [](const CUDA_RESOURCE_DESC& resource) { return resource; });
 }
 
 VGPU_EXPORT CUresult cuMipmappedArrayGetLevel(CUarray* out, CUmipmappedArray value, unsigned level) {
@@ -116,7 +134,8 @@ VGPU_EXPORT CUresult cuMipmappedArrayGetLevel(CUarray* out, CUmipmappedArray val
   auto* array = new Array;
   array->context = submission.context;
   array->handle = submission.session->arrays.insert(array);
-  const CUresult status = callMessage<call_number::MipmappedGetLevel>(submission, {mipmapped->handle.bits(), array->handle.bits(), level, 0});
+  const CUresult status = callMessage<call_number::MipmappedGetLevel>(
+      submission, {mipmapped->handle.bits(), array->handle.bits(), level, 0});
   if (status != CUDA_SUCCESS) {
     delete submission.session->arrays.remove(array->handle);
     return status;

@@ -1,4 +1,5 @@
-// The virtual-memory family as programs use it: they reserve within the session's range, and the executor's driver maps.
+// The virtual-memory family as programs use it: they reserve within the session's range, and the executor's
+// driver maps.
 #include "shim/cuda/exported.h"
 #include "shim/cuda/forward.h"
 #include "shim/cuda/memory.h"
@@ -29,12 +30,14 @@ bool withinReservation(uint64_t address, uint64_t sizeBytes) {
 using namespace vgpu::shim;
 namespace call_number = vgpu::protocol::call;
 
-VGPU_EXPORT CUresult cuMemAddressReserve(CUdeviceptr* out, size_t sizeBytes, size_t alignment, CUdeviceptr wanted, unsigned long long flags) {
+VGPU_EXPORT CUresult cuMemAddressReserve(CUdeviceptr* out, size_t sizeBytes, size_t alignment,
+                                         CUdeviceptr wanted, unsigned long long flags) {
   Session* session = Session::get();
   if (!session) return CUDA_ERROR_NOT_INITIALIZED;
   const uint64_t granularity = session->addresses().granularityBytes();
   const bool aligned = (alignment & (alignment - 1)) == 0;
-  if (!out || sizeBytes == 0 || sizeBytes % granularity != 0 || !aligned || flags != 0) return CUDA_ERROR_INVALID_VALUE;
+  if (!out || sizeBytes == 0 || sizeBytes % granularity != 0 || !aligned || flags != 0)
+    return CUDA_ERROR_INVALID_VALUE;
   // A wanted address is a hint (cuda.h).
   std::optional<uint64_t> address;
   if (wanted && session->addresses().allocateAt(wanted, sizeBytes)) address = wanted;
@@ -58,8 +61,10 @@ VGPU_EXPORT CUresult cuMemAddressFree(CUdeviceptr address, size_t sizeBytes) {
   return CUDA_SUCCESS;
 }
 
-VGPU_EXPORT CUresult cuMemCreate(CUmemGenericAllocationHandle* out, size_t sizeBytes, const CUmemAllocationProp* properties, unsigned long long flags) {
-  if (properties && properties->requestedHandleTypes != CU_MEM_HANDLE_TYPE_NONE) return CUDA_ERROR_NOT_SUPPORTED;  // sharing with other programs
+VGPU_EXPORT CUresult cuMemCreate(CUmemGenericAllocationHandle* out, size_t sizeBytes,
+                                 const CUmemAllocationProp* properties, unsigned long long flags) {
+  if (properties && properties->requestedHandleTypes != CU_MEM_HANDLE_TYPE_NONE)
+    return CUDA_ERROR_NOT_SUPPORTED;  // sharing with other programs
   const CUresult status = Forward<call_number::cuMemCreate>::call(out, sizeBytes, properties, flags);
   if (status != CUDA_SUCCESS) return status;
   Physical* physical = Session::get()->physicals.find(*out);
@@ -68,14 +73,18 @@ VGPU_EXPORT CUresult cuMemCreate(CUmemGenericAllocationHandle* out, size_t sizeB
   return CUDA_SUCCESS;
 }
 
-VGPU_EXPORT CUresult cuMemMap(CUdeviceptr address, size_t sizeBytes, size_t offset, CUmemGenericAllocationHandle handle, unsigned long long flags) {
+VGPU_EXPORT CUresult cuMemMap(CUdeviceptr address, size_t sizeBytes, size_t offset,
+                              CUmemGenericAllocationHandle handle, unsigned long long flags) {
   if (!withinReservation(address, sizeBytes)) return CUDA_ERROR_INVALID_VALUE;
   const CUresult status = Forward<call_number::cuMemMap>::call(address, sizeBytes, offset, handle, flags);
   if (status != CUDA_SUCCESS) return status;
   Session& session = *Session::get();
   const Physical* physical = session.physicals.find(handle);
-  session.allocations().insert({.address = address, .sizeBytes = sizeBytes, .kind = MemoryKind::VirtualRange,
-                                .device = physical ? physical->properties.location.id : 0, .context = thisThread().current()});
+  session.allocations().insert({.address = address,
+                                .sizeBytes = sizeBytes,
+                                .kind = MemoryKind::VirtualRange,
+                                .device = physical ? physical->properties.location.id : 0,
+                                .context = thisThread().current()});
   return CUDA_SUCCESS;
 }
 
@@ -91,7 +100,8 @@ VGPU_EXPORT CUresult cuMemUnmap(CUdeviceptr address, size_t sizeBytes) {
   return CUDA_SUCCESS;
 }
 
-VGPU_EXPORT CUresult cuMemSetAccess(CUdeviceptr address, size_t sizeBytes, const CUmemAccessDesc* access, size_t count) {
+VGPU_EXPORT CUresult cuMemSetAccess(CUdeviceptr address, size_t sizeBytes, const CUmemAccessDesc* access,
+                                    size_t count) {
   if (!access || count == 0 || !withinReservation(address, sizeBytes)) return CUDA_ERROR_INVALID_VALUE;
   Submission submission;
   if (const CUresult status = enterSession(submission); status != CUDA_SUCCESS) return status;
