@@ -101,6 +101,8 @@ void adopt(llvm::Module& module, llvm::TargetMachine& machine) {
     if (function.isDeclaration()) continue;
     function.setDoesNotThrow();
     function.addFnAttr("no-builtins");
+    // A store through null is a fault that the program must see, not undefined behaviour to optimise away.
+    function.addFnAttr(llvm::Attribute::NullPointerIsValid);
     if (wide) function.addFnAttr("prefer-vector-width", "512");
     function.setDSOLocal(true);
   }
