@@ -81,7 +81,11 @@ class LineConsumer {
       if (lines == 0 || lines > seenProduced_ - tail_ || lines > lines_ - position || lines > kMaxRecordLines)
         return Take::Broken;
       tail_ += lines;
-      if (loadRelaxed(reinterpret_cast<const uint16_t*>(record)) == kPadCall) continue;
+      if (loadRelaxed(reinterpret_cast<const uint16_t*>(record)) == kPadCall) {
+        // Only before the end of the ring: a peer could keep us here for ever with others.
+        if (position + lines != lines_) return Take::Broken;
+        continue;
+      }
       copyLines(into, record, lines);
       taken_ = lines;
       if (tail_ - toldConsumed_ >= lines_ / 8) tellConsumed();
