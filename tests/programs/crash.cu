@@ -52,9 +52,11 @@ static void reachInAnotherProcess(const char* kind) {
 
 int main(int count, char** arguments) {
   if (count > 1) return reach(arguments[1]);
+  const bool direct = std::getenv("VGPU_DIRECT");  // the driver in this process: its memory is reachable
   for (const char* kind : {"null-store", "null-load", "past-the-end", "before-the-beginning", "after-free",
                            "host-memory", "program-variable"}) {
-    reachInAnotherProcess(kind);
+    const std::string name = kind;
+    if (!direct || (name != "host-memory" && name != "program-variable")) reachInAnotherProcess(kind);
   }
   return check::ok("crash: every kind is reported");
 }
