@@ -143,12 +143,12 @@ TEST(Execution, ADownloadFromABusyStreamComesWhenItsTurnHasCome) {
   const CUstream native = session.driver.streams().at(0);
   session.driver.stop(native);
   session.launch(function, stream, 1);
+  session.driver.enqueue(native, [&] { std::memset(reinterpret_cast<void*>(session.range()), 0x5a, 5000); });
   std::vector<std::byte> got(5000);
   const auto download = session.guest->beginDownload(
       call::CopyDownload, 0,
       TestSession::bytesOf(messages::CopyDownload{session.range(), got.size(), stream}), got);
   settle(session);
-  std::memset(reinterpret_cast<void*>(session.range()), 0x5a, got.size());
   session.driver.go(native);
   EXPECT_EQ(session.guest->finishDownload(download).status, CUDA_SUCCESS);
   EXPECT_EQ(got, std::vector<std::byte>(5000, std::byte{0x5a}));
