@@ -22,7 +22,7 @@ std::string fromEnvironment(const char* name) {
 }
 
 std::string underHome(const char* variable, const char* folder) {
-  const std::string named = fromEnvironment(variable);
+  std::string named = fromEnvironment(variable);
   if (!named.empty()) return named;
   const std::string home = fromEnvironment("HOME");
   return home.empty() ? "" : home + folder;

@@ -89,6 +89,7 @@ std::vector<std::string> mediatorCommand(const Installation& installation, const
     ::unsetenv(variable);
   if (::chdir("/") != 0) ::_exit(126);
   std::vector<char*> arguments;
+  arguments.reserve(words.size() + 1);
   for (std::string& word : words) arguments.push_back(word.data());
   arguments.push_back(nullptr);
   ::execv(arguments[0], arguments.data());

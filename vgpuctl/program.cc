@@ -36,8 +36,10 @@ FoundProgram findProgram(const std::string& name) {
   int forbidden = 0;
   while (!name.empty()) {
     const size_t colon = path.find(':');
-    const std::string folder(path.substr(0, colon));
-    const std::string candidate = folder.empty() ? "./" + name : folder + "/" + name;
+    const std::string_view folder = path.substr(0, colon);
+    std::string candidate = folder.empty() ? "." : std::string(folder);
+    candidate += '/';
+    candidate += name;
     const int code = whyNotExecutable(candidate);
     if (code == 0) return {candidate, 0, ""};
     if (code == EACCES) forbidden = code;

@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
@@ -81,6 +82,7 @@ class Vgpuctl : public testing::Test {
       ::unsetenv(name);
     before();
     std::vector<char*> arguments;
+    arguments.reserve(words.size() + 1);
     for (std::string& word : words) arguments.push_back(word.data());
     arguments.push_back(nullptr);
     ::execv(arguments[0], arguments.data());
@@ -179,8 +181,8 @@ TEST_F(Vgpuctl, ANamedEndpointIsTakenAsItIs) {
 }
 
 TEST_F(Vgpuctl, ManyAtOnceStartOneMediator) {
-  std::vector<pid_t> children;
-  for (int i = 0; i < 8; ++i) children.push_back(start({"run", "sleep", "0.3"}));
+  std::array<pid_t, 8> children;
+  for (pid_t& child : children) child = start({"run", "sleep", "0.3"});
   for (pid_t child : children) EXPECT_EQ(finish(child).code, 0);
   const std::string log = contents(mediatorLog());
   EXPECT_THAT(log, HasSubstr("mediator is ready"));

@@ -109,7 +109,9 @@ class Reader {
         continue;
       }
       const std::string word = entry.first.Scalar();
-      const std::string name = prefix.empty() ? word : prefix + "." + word;
+      std::string name = prefix;
+      if (!name.empty()) name += '.';
+      name += word;
       if (!seen.insert(word).second) {
         mistake(entry.first.Mark(), name, "is given twice");
       } else if (const ConfigurationKey* key = findKey(name)) {

@@ -83,6 +83,7 @@ size_t SessionTable::size() const {
 
 std::vector<SessionView> SessionTable::sampleAll() {
   std::vector<SessionView> views;
+  views.reserve(living_.size());
   for (auto& [id, session] : living_) {
     views.push_back({session.identity, session.statistics.sample(now() - session.identity.started)});
   }
