@@ -43,6 +43,14 @@ bool isArithmetic(llvm::Value* value) {
   return any;
 }
 
+// Bits that only pass to another lane are seen there.
+bool onlyShuffled(const llvm::Instruction& cast) {
+  for (const llvm::User* user : cast.users()) {
+    if (calledMarker(*llvm::cast<llvm::Instruction>(user)) != Marker::Shuffle) return false;
+  }
+  return true;
+}
+
 void canonicaliseOperand(llvm::Instruction& user, unsigned index) {
   llvm::Value* value = user.getOperand(index);
   llvm::IRBuilder<> builder(&user);
@@ -60,7 +68,7 @@ void canonicaliseNans(llvm::Function& function) {
   for (llvm::Instruction& instruction : llvm::instructions(function)) {
     llvm::Value* value = instruction.getNumOperands() > 0 ? instruction.getOperand(0) : nullptr;
     if (value == nullptr || !value->getType()->isFloatTy()) continue;
-    bool seen = llvm::isa<llvm::StoreInst, llvm::FPExtInst>(instruction) || instruction.getMetadata(observed);
+    bool seen = llvm::isa<llvm::StoreInst, llvm::FPExtInst>(instruction) || (instruction.getMetadata(observed) && !onlyShuffled(instruction));
     if (seen && isArithmetic(value)) places.push_back({&instruction, 0});
   }
   for (auto [instruction, index] : places) canonicaliseOperand(*instruction, index);
