@@ -29,12 +29,12 @@ enum class FrameType : uint16_t {
 };
 
 struct FrameHeader {
-  uint32_t payloadBytes;
-  uint16_t type;
-  uint16_t index;
-  uint32_t stream;
-  int32_t status;
-  uint64_t sequence;
+  uint32_t payloadBytes = 0;
+  uint16_t type = 0;
+  uint16_t index = 0;
+  uint32_t stream = 0;
+  int32_t status = 0;
+  uint64_t sequence = 0;
 };
 static_assert(sizeof(FrameHeader) == 24);
 

@@ -70,6 +70,7 @@ StreamHostChannel::~StreamHostChannel() {
 // ---- the dispatcher
 
 Next StreamHostChannel::next(IncomingRecord& record, std::chrono::nanoseconds timeout) {
+  if (__builtin_expect(broken_, 0)) return Next::Lost;
   const bool limited = timeout != kNoLimit;
   const MonotonicTime deadline = limited ? now() + timeout : MonotonicTime::max();
   for (;;) {
@@ -180,6 +181,7 @@ bool StreamHostChannel::complete(const FrameHeader& header, const char*& wrong) 
 
 Next StreamHostChannel::fail(std::string what) {
   violation_ = std::move(what);
+  broken_ = true;
   close();
   return Next::Violation;
 }

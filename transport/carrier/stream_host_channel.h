@@ -72,6 +72,7 @@ class StreamHostChannel final : public HostChannel, private FrameSink {
   bool recordReady_ = false;
   uint64_t sequence_ = 0;
   std::string violation_;
+  bool broken_ = false;  // there is a violation
   SpinBudget budget_;
 
   SlotOwners owners_;

@@ -38,6 +38,7 @@ RingHostChannel::~RingHostChannel() { carrier_->hangUp(); }
 // ---- the dispatcher
 
 Next RingHostChannel::next(IncomingRecord& record, std::chrono::nanoseconds timeout) {
+  if (__builtin_expect(broken_, 0)) return Next::Lost;
   const bool limited = timeout != kNoLimit;
   const MonotonicTime deadline = limited ? now() + timeout : MonotonicTime::max();
   for (;;) {
@@ -98,6 +99,7 @@ void RingHostChannel::backOff() {
 
 Next RingHostChannel::fail(std::string what) {
   violation_ = std::move(what);
+  broken_ = true;
   close();
   return Next::Violation;
 }

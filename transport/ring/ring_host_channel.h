@@ -60,6 +60,7 @@ class RingHostChannel final : public HostChannel, private CarrierListener {
   LineConsumer submissions_;
   uint64_t sequence_ = 0;
   std::string violation_;
+  bool broken_ = false;  // there is a violation
   std::unique_ptr<bool[]> touched_;
   SpinBudget budget_;
   uint64_t sequenceAtBackOff_ = 0;
