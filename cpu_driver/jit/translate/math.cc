@@ -65,7 +65,9 @@ llvm::Value* FunctionTranslator::sineApproximation(Value* x, bool cosine) {
   Value* odd = builder_.CreateICmpNE(builder_.CreateAnd(quadrant, i32(1)), i32(0));
   Value* value = builder_.CreateSelect(odd, c, s);
   Value* sign = builder_.CreateShl(builder_.CreateAnd(quadrant, i32(2)), 30);
-  return builder_.CreateBitCast(builder_.CreateXor(toBits(value), sign), builder_.getFloatTy());
+  value = builder_.CreateBitCast(builder_.CreateXor(toBits(value), sign), builder_.getFloatTy());
+  if (cosine) return value;
+  return builder_.CreateSelect(builder_.CreateFCmpOEQ(x, f32(0)), x, value);  // keeps the sign of zero
 }
 
 llvm::Value* FunctionTranslator::tanhApproximation(Value* x) {
