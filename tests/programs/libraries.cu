@@ -10,7 +10,9 @@
 
 extern "C" void libraryOneApply(int* data);
 extern "C" void libraryTwoApply(int* data);
-extern "C" int libraryTwoBeforeMain();
+extern "C" int libraryTwoCompute();
+
+static const int computedBeforeMain = libraryTwoCompute();
 
 static __device__ int factor = 2;
 static __global__ void apply(int* data) { data[threadIdx.x] = threadIdx.x * factor; }
@@ -33,7 +35,7 @@ static std::string folderOfThisProgram() {
 }
 
 int main() {
-  EXPECT(libraryTwoBeforeMain() == 1000, "before main the library computed %d", libraryTwoBeforeMain());
+  EXPECT(computedBeforeMain == 1000, "before main the library computed %d", computedBeforeMain);
   int *data, host[32];
   CHECK_CUDA(cudaMalloc(&data, sizeof(host)));
   apply<<<1, 32>>>(data);
