@@ -1,13 +1,36 @@
 #include "shim/session/thread_state.h"
 
+#include <unistd.h>
+
 #include "protocol/calls/calls.h"
 #include "shim/session/session.h"
 
 namespace vgpu::shim {
 
+namespace {
+
+thread_local ThreadState* current = nullptr;
+
+// The runtime calls us after a thread's C++ objects are gone (modules are unloaded by exit handlers of the
+// main thread, which run after its thread_local destructors), so the main thread's state lives as long as the
+// process, and that of another thread is made anew where something still asks for it.
+struct EndOfThread {
+  ~EndOfThread() {
+    if (::gettid() == ::getpid()) return;
+    delete current;
+    current = nullptr;
+  }
+};
+
+}  // namespace
+
 ThreadState& thisThread() {
-  static thread_local ThreadState state;
-  return state;
+  if (!current) {
+    current = new ThreadState;
+    static thread_local EndOfThread end;
+    (void)end;
+  }
+  return *current;
 }
 
 void ThreadState::setCurrent(Context* context) {
