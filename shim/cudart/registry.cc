@@ -66,14 +66,19 @@ cudaError_t Registry::load(Binary* binary) {
   CUresult result =
       driver::cuLibraryLoadData(&library, binary->wrapper, nullptr, nullptr, 0, nullptr, nullptr, 0);
   if (result != CUDA_SUCCESS) return binary->failure = toRuntime(result);
-  for (Variable* variable : binary->managed) {
-    CUdeviceptr address = 0;
-    size_t bytes = 0;
-    result = driver::cuLibraryGetManaged(&address, &bytes, library, variable->name);
-    if (result == CUDA_SUCCESS) *variable->managedPointer = reinterpret_cast<void*>(address);
-  }
+  for (Variable* variable : binary->managed) placeManaged(variable, library);
   binary->library.store(library, std::memory_order_release);
   return cudaSuccess;
+}
+
+// Compilers name a managed variable to the runtime by its address, once the program's pointer holds that.
+void Registry::placeManaged(Variable* variable, CUlibrary library) {
+  CUdeviceptr address = 0;
+  size_t bytes = 0;
+  if (driver::cuLibraryGetManaged(&address, &bytes, library, variable->name) != CUDA_SUCCESS) return;
+  *variable->managedPointer = reinterpret_cast<void*>(address);
+  std::lock_guard lock(mutex_);
+  variables_.put(*variable->managedPointer, variable);
 }
 
 cudaError_t Registry::resolve(Kernel& kernel, CUkernel* handle) {

@@ -71,6 +71,7 @@ class Registry {
 
  private:
   cudaError_t resolve(Kernel& kernel, CUkernel* handle);
+  void placeManaged(Variable* variable, CUlibrary library);
 
   std::mutex mutex_;  // writers of the tables
   PointerTable<Kernel> kernels_;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstdlib>
 #include <mutex>
 
 #include "shim/cudart/driver.h"
@@ -66,6 +67,8 @@ cudaError_t startDriver() {
   if (error == cudaSuccess) error = toRuntime(driver::cuInit(0));
   if (error == cudaSuccess) {
     pthread_atfork(nullptr, nullptr, inChild);
+    // Registered after whatever the driver registered, so it runs before the driver is taken down.
+    std::atexit(markUnloading);
     process.phase.store(Phase::Ready, std::memory_order_release);
   } else {
     process.failure = error;

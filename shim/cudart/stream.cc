@@ -32,4 +32,9 @@ cudaError_t cudaThreadExchangeStreamCaptureMode(cudaStreamCaptureMode* mode) {
   });
 }
 
+// The graph that an ended capture hands out is the caller's to destroy, whatever else can be done with it.
+cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
+  return onContext([&] { return driver::cuGraphDestroy(graph); });
+}
+
 }  // extern "C"
