@@ -1,6 +1,7 @@
-// Addresses that were computed as integers become pointer arithmetic on the pointer that they come from, so that alias
-// analysis knows the object and scalar evolution the stride: inttoptr(p + x) is gep(p, x), also through phis and selects
-// whose every value comes from the same p. The value of an address never changes, only how it is written.
+// Addresses that were computed as integers become pointer arithmetic on the pointer that they come from, so
+// that alias analysis knows the object and scalar evolution the stride: inttoptr(p + x) is gep(p, x), also
+// through phis and selects whose every value comes from the same p. The value of an address never changes,
+// only how it is written.
 #include <llvm/ADT/SmallPtrSet.h>
 #include <llvm/IR/IRBuilder.h>
 #include <llvm/IR/InstIterator.h>
@@ -45,7 +46,8 @@ class AddressRewriter {
       if (steps > kMostTerms) return false;
       llvm::Value* v = work.pop_back_val();
       auto* sum = llvm::dyn_cast<llvm::BinaryOperator>(v);
-      bool disjoint = sum && sum->getOpcode() == llvm::Instruction::Or && llvm::cast<llvm::PossiblyDisjointInst>(sum)->isDisjoint();
+      bool disjoint = sum && sum->getOpcode() == llvm::Instruction::Or &&
+                      llvm::cast<llvm::PossiblyDisjointInst>(sum)->isDisjoint();
       if (sum && (sum->getOpcode() == llvm::Instruction::Add || disjoint)) {
         work.push_back(sum->getOperand(1));
         work.push_back(sum->getOperand(0));

@@ -10,26 +10,39 @@ namespace {
 
 using testing::Operation;
 
-const std::vector<uint32_t> kWords = {0, 1, 2, 3, 5, 31, 32, 33, 63, 64, 255, 256, 0x7fffffff, 0x80000000, 0x80000001,
-                                      0xffffffff, 0xfffffffe, 0x12345678, 0xdeadbeef, 0x00ff00ff};
-const std::vector<uint64_t> kLongs = {0, 1, 7, 63, 64, 0x7fffffffffffffff, 0x8000000000000000, 0xffffffffffffffff,
-                                      0x123456789abcdef0, 0xfedcba9876543210};
+const std::vector<uint32_t> kWords = {
+    0,   1,   2,          3,          5,          31,         32,         33,         63,         64,
+    255, 256, 0x7fffffff, 0x80000000, 0x80000001, 0xffffffff, 0xfffffffe, 0x12345678, 0xdeadbeef, 0x00ff00ff};
+const std::vector<uint64_t> kLongs = {0,
+                                      1,
+                                      7,
+                                      63,
+                                      64,
+                                      0x7fffffffffffffff,
+                                      0x8000000000000000,
+                                      0xffffffffffffffff,
+                                      0x123456789abcdef0,
+                                      0xfedcba9876543210};
 
 TEST(IntegerArithmetic, AdditionWrapsAndSaturates) {
-  Operation add("rrr", "add.s32 d, a, b;"), sat("rrr", "add.sat.s32 d, a, b;"), sub("rrr", "sub.sat.s32 d, a, b;");
+  Operation add("rrr", "add.s32 d, a, b;"), sat("rrr", "add.sat.s32 d, a, b;"),
+      sub("rrr", "sub.sat.s32 d, a, b;");
   for (uint32_t a : kWords) {
     for (uint32_t b : kWords) {
       EXPECT_EQ(add.operator()<uint32_t>(a, b), a + b);
       int64_t sum = int64_t(int32_t(a)) + int32_t(b), difference = int64_t(int32_t(a)) - int32_t(b);
       EXPECT_EQ(sat.operator()<int32_t>(a, b), int32_t(std::clamp<int64_t>(sum, INT32_MIN, INT32_MAX)));
-      EXPECT_EQ(sub.operator()<int32_t>(a, b), int32_t(std::clamp<int64_t>(difference, INT32_MIN, INT32_MAX)));
+      EXPECT_EQ(sub.operator()<int32_t>(a, b),
+                int32_t(std::clamp<int64_t>(difference, INT32_MIN, INT32_MAX)));
     }
   }
 }
 
 TEST(IntegerArithmetic, ProductsHaveAllTheirParts) {
-  Operation lo("rrr", "mul.lo.s32 d, a, b;"), hi("rrr", "mul.hi.s32 d, a, b;"), uhi("rrr", "mul.hi.u32 d, a, b;");
-  Operation wide("lrr", "mul.wide.s32 d, a, b;"), uwide("lrr", "mul.wide.u32 d, a, b;"), mad("lrrl", "mad.wide.s32 d, a, b, c;");
+  Operation lo("rrr", "mul.lo.s32 d, a, b;"), hi("rrr", "mul.hi.s32 d, a, b;"),
+      uhi("rrr", "mul.hi.u32 d, a, b;");
+  Operation wide("lrr", "mul.wide.s32 d, a, b;"), uwide("lrr", "mul.wide.u32 d, a, b;"),
+      mad("lrrl", "mad.wide.s32 d, a, b, c;");
   for (uint32_t a : kWords) {
     for (uint32_t b : kWords) {
       int64_t product = int64_t(int32_t(a)) * int32_t(b);
@@ -56,7 +69,8 @@ TEST(IntegerArithmetic, DivisionByZeroAndOverflowAreDefined) {
       urem("rrr", "rem.u32 d, a, b;");
   for (uint32_t a : kWords) {
     for (uint32_t b : kWords) {
-      int64_t q = b ? int64_t(int32_t(a)) / int32_t(b) : -1, r = b ? int64_t(int32_t(a)) % int32_t(b) : int32_t(a);
+      int64_t q = b ? int64_t(int32_t(a)) / int32_t(b) : -1,
+              r = b ? int64_t(int32_t(a)) % int32_t(b) : int32_t(a);
       EXPECT_EQ(div.operator()<uint32_t>(a, b), uint32_t(q)) << a << " / " << b;
       EXPECT_EQ(rem.operator()<uint32_t>(a, b), uint32_t(r));
       EXPECT_EQ(udiv.operator()<uint32_t>(a, b), b ? a / b : UINT32_MAX);
@@ -66,10 +80,9 @@ TEST(IntegerArithmetic, DivisionByZeroAndOverflowAreDefined) {
 }
 
 TEST(IntegerArithmetic, CarriesChain) {
-  Operation add("llll",
-                "{ .reg .b64 lo, hi; add.cc.u64 lo, a, b; addc.u64 d, c, 0; }"), sub("llll",
-                "{ .reg .b64 lo, hi; sub.cc.u64 lo, a, b; subc.u64 d, c, 0; }"), mad("rrrr",
-                "{ .reg .b32 lo; mad.lo.cc.u32 lo, a, b, c; madc.hi.u32 d, a, b, 0; }");
+  Operation add("llll", "{ .reg .b64 lo, hi; add.cc.u64 lo, a, b; addc.u64 d, c, 0; }"),
+      sub("llll", "{ .reg .b64 lo, hi; sub.cc.u64 lo, a, b; subc.u64 d, c, 0; }"),
+      mad("rrrr", "{ .reg .b32 lo; mad.lo.cc.u32 lo, a, b, c; madc.hi.u32 d, a, b, 0; }");
   for (uint64_t a : kLongs) {
     for (uint64_t b : kLongs) {
       EXPECT_EQ(add.operator()<uint64_t>(a, b, uint64_t{40}), 40 + (a + b < a));
@@ -118,13 +131,15 @@ Word bfe(Word a, uint32_t b, uint32_t c, bool isSigned) {
 }
 
 TEST(Bits, FieldsFollowTheIsa) {
-  Operation u("rrrr", "bfe.u32 d, a, b, c;"), s("rrrr", "bfe.s32 d, a, b, c;"), s64("llrr", "bfe.s64 d, a, b, c;");
+  Operation u("rrrr", "bfe.u32 d, a, b, c;"), s("rrrr", "bfe.s32 d, a, b, c;"),
+      s64("llrr", "bfe.s64 d, a, b, c;");
   Operation insert("rrrrr", "bfi.b32 d, a, b, c, e;");
   for (uint32_t a : kWords) {
     for (uint32_t pos : {0u, 1u, 8u, 31u, 32u, 63u, 200u, 256u}) {
       for (uint32_t len : {0u, 1u, 5u, 31u, 32u, 33u, 255u}) {
         EXPECT_EQ(u.operator()<uint32_t>(a, pos, len), bfe(a, pos, len, false));
-        EXPECT_EQ(s.operator()<uint32_t>(a, pos, len), bfe(a, pos, len, true)) << a << " " << pos << " " << len;
+        EXPECT_EQ(s.operator()<uint32_t>(a, pos, len), bfe(a, pos, len, true))
+            << a << " " << pos << " " << len;
         uint64_t wide = uint64_t{a} << 32 | ~a;
         EXPECT_EQ(s64.operator()<uint64_t>(wide, pos, len), bfe(wide, pos, len, true));
         uint32_t f = 0x0f0f1234;
@@ -139,15 +154,17 @@ TEST(Bits, FieldsFollowTheIsa) {
 }
 
 TEST(Bits, CountsAndPermutations) {
-  Operation popc("rr", "popc.b32 d, a;"), clz("rr", "clz.b32 d, a;"), brev("rr", "brev.b32 d, a;"), find("rr", "bfind.u32 d, a;"),
-      sfind("rr", "bfind.s32 d, a;"), clz64("rl", "clz.b64 d, a;"), prmt("rrrr", "prmt.b32 d, a, b, c;");
+  Operation popc("rr", "popc.b32 d, a;"), clz("rr", "clz.b32 d, a;"), brev("rr", "brev.b32 d, a;"),
+      find("rr", "bfind.u32 d, a;"), sfind("rr", "bfind.s32 d, a;"), clz64("rl", "clz.b64 d, a;"),
+      prmt("rrrr", "prmt.b32 d, a, b, c;");
   for (uint32_t a : kWords) {
     EXPECT_EQ(popc.operator()<int>(a), std::popcount(a));
     EXPECT_EQ(clz.operator()<int>(a), std::countl_zero(a));
     EXPECT_EQ(clz64.operator()<int>(uint64_t{a}), 32 + std::countl_zero(a));
     EXPECT_EQ(find.operator()<uint32_t>(a), a ? 31u - uint32_t(std::countl_zero(a)) : UINT32_MAX);
     uint32_t positive = int32_t(a) < 0 ? ~a : a;
-    EXPECT_EQ(sfind.operator()<uint32_t>(a), positive ? 31u - uint32_t(std::countl_zero(positive)) : UINT32_MAX);
+    EXPECT_EQ(sfind.operator()<uint32_t>(a),
+              positive ? 31u - uint32_t(std::countl_zero(positive)) : UINT32_MAX);
     uint32_t reversed = 0;
     for (int i = 0; i < 32; ++i) reversed |= (a >> i & 1) << (31 - i);
     EXPECT_EQ(brev.operator()<uint32_t>(a), reversed);
@@ -182,7 +199,8 @@ TEST(Bits, FindNthSetFollowsTheIsa) {
 
 TEST(Bits, LogicTablesAndDotProducts) {
   Operation lop("rrrr", "lop3.b32 d, a, b, c, 0x96;"), majority("rrrr", "lop3.b32 d, a, b, c, 0xe8;");
-  Operation dp4a("rrrr", "dp4a.s32.u32 d, a, b, c;"), bmsk("rrr", "bmsk.clamp.b32 d, a, b;"), szext("rrr", "szext.wrap.s32 d, a, b;");
+  Operation dp4a("rrrr", "dp4a.s32.u32 d, a, b, c;"), bmsk("rrr", "bmsk.clamp.b32 d, a, b;"),
+      szext("rrr", "szext.wrap.s32 d, a, b;");
   for (uint32_t a : kWords) {
     for (uint32_t b : kWords) {
       uint32_t c = 0x0ff0f00f;

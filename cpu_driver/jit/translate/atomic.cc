@@ -3,7 +3,8 @@
 
 namespace vgpu::jit {
 
-llvm::AtomicOrdering FunctionTranslator::orderingOf(const Instruction& i, llvm::AtomicOrdering fallback) const {
+llvm::AtomicOrdering FunctionTranslator::orderingOf(const Instruction& i,
+                                                    llvm::AtomicOrdering fallback) const {
   if (i.has(Modifier::AcqRel)) return llvm::AtomicOrdering::AcquireRelease;
   if (i.has(Modifier::Acquire)) return llvm::AtomicOrdering::Acquire;
   if (i.has(Modifier::Release)) return llvm::AtomicOrdering::Release;
@@ -11,8 +12,8 @@ llvm::AtomicOrdering FunctionTranslator::orderingOf(const Instruction& i, llvm::
 }
 
 // old = *p; while (!swap(p, old, next(old))); returns old.
-llvm::Value* FunctionTranslator::atomicLoop(Value* pointer, unsigned bits, llvm::AtomicOrdering ordering, uint32_t alignment,
-                                            const std::function<Value*(Value*)>& next) {
+llvm::Value* FunctionTranslator::atomicLoop(Value* pointer, unsigned bits, llvm::AtomicOrdering ordering,
+                                            uint32_t alignment, const std::function<Value*(Value*)>& next) {
   llvm::Align align(alignment);
   auto* first = builder_.CreateAlignedLoad(intType(bits), pointer, align);
   first->setAtomic(llvm::AtomicOrdering::Monotonic);
@@ -51,13 +52,15 @@ std::optional<llvm::AtomicRMWInst::BinOp> operationOf(const Instruction& i, Type
 
 }  // namespace
 
-llvm::Value* FunctionTranslator::atomicElement(const Instruction& i, Value* pointer, Value* value, Value* swap, Type type) {
+llvm::Value* FunctionTranslator::atomicElement(const Instruction& i, Value* pointer, Value* value,
+                                               Value* swap, Type type) {
   auto ordering = orderingOf(i, llvm::AtomicOrdering::Monotonic);
   uint32_t size = ptx::sizeOf(type);
   llvm::Align align(size);
   if (i.has(Modifier::Cas)) {
     auto failure = llvm::AtomicCmpXchgInst::getStrongestFailureOrdering(ordering);
-    auto* exchange = builder_.CreateAtomicCmpXchg(pointer, toBits(value), toBits(swap), align, ordering, failure);
+    auto* exchange =
+        builder_.CreateAtomicCmpXchg(pointer, toBits(value), toBits(swap), align, ordering, failure);
     tagSpace(exchange, i.space);
     return builder_.CreateExtractValue(exchange, 0);
   }
@@ -99,8 +102,10 @@ void FunctionTranslator::atomic(const Instruction& i) {
   }
   // Vectors are atomic element by element.
   for (uint32_t k = 0; k < from.count; ++k) {
-    Value* old = atomicElement(i, byteOffset(pointer, uint64_t{ptx::sizeOf(type)} * k), read(i, element(from, k), type), nullptr, type);
-    if (returns && operand(i, 0).kind == Operand::Kind::Vector) write(i, element(operand(i, 0), k), old, type);
+    Value* old = atomicElement(i, byteOffset(pointer, uint64_t{ptx::sizeOf(type)} * k),
+                               read(i, element(from, k), type), nullptr, type);
+    if (returns && operand(i, 0).kind == Operand::Kind::Vector)
+      write(i, element(operand(i, 0), k), old, type);
   }
 }
 

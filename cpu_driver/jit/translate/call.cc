@@ -1,12 +1,14 @@
-// Calls: arguments and results are memory of the caller's, passed by pointer; promoted once the call is inlined.
+// Calls: arguments and results are memory of the caller's, passed by pointer; promoted once the call is
+// inlined.
 #include "cpu_driver/jit/translate/function_translator.h"
 
 namespace vgpu::jit {
 
 // An argument is a variable of the call's scope, or a register or constant, which gets a place of its own.
-llvm::Value* FunctionTranslator::argumentPointer(const Instruction& i, const Operand& argument, const ptx::Variable& parameter) {
-  bool variable = argument.kind == Operand::Kind::LocalVariable || argument.kind == Operand::Kind::Parameter ||
-                  argument.kind == Operand::Kind::Result;
+llvm::Value* FunctionTranslator::argumentPointer(const Instruction& i, const Operand& argument,
+                                                 const ptx::Variable& parameter) {
+  bool variable = argument.kind == Operand::Kind::LocalVariable ||
+                  argument.kind == Operand::Kind::Parameter || argument.kind == Operand::Kind::Result;
   if (variable) return variablePointer(i, argument);
   llvm::IRBuilder<> entry(allocaPoint_);
   Type type = parameter.type;
@@ -15,7 +17,8 @@ llvm::Value* FunctionTranslator::argumentPointer(const Instruction& i, const Ope
   return slot;
 }
 
-std::vector<llvm::Value*> FunctionTranslator::argumentPointers(const Instruction& i, const std::vector<ptx::Variable>& parameters,
+std::vector<llvm::Value*> FunctionTranslator::argumentPointers(const Instruction& i,
+                                                               const std::vector<ptx::Variable>& parameters,
                                                                const std::vector<ptx::Variable>& results) {
   const Operand& given = operand(i, 2);
   const Operand& wanted = operand(i, 0);
@@ -24,7 +27,8 @@ std::vector<llvm::Value*> FunctionTranslator::argumentPointers(const Instruction
     invalid(i, "the number of arguments does not fit the function");
     return pointers;
   }
-  for (uint32_t k = 0; k < given.count; ++k) pointers.push_back(argumentPointer(i, element(given, k), parameters[k]));
+  for (uint32_t k = 0; k < given.count; ++k)
+    pointers.push_back(argumentPointer(i, element(given, k), parameters[k]));
   for (uint32_t k = 0; k < wanted.count; ++k) {
     const Operand& result = element(wanted, k);
     Operand place = result.kind == Operand::Kind::Register ? sink_ : result;  // written back after the call
@@ -78,7 +82,8 @@ bool FunctionTranslator::callBuiltin(const Instruction& i, const ptx::Function& 
   } else if (name == "free" && given.count == 1) {
     mark(Marker::Free, {pointerArgument(0)});
   } else if ((name == "__assertfail" && given.count == 5) || (name == "__assert_fail" && given.count == 4)) {
-    mark(Marker::AssertFail, {pointerArgument(0), pointerArgument(1), argumentValue(i, 2, Type::B32), pointerArgument(3)});
+    mark(Marker::AssertFail,
+         {pointerArgument(0), pointerArgument(1), argumentValue(i, 2, Type::B32), pointerArgument(3)});
     builder_.CreateUnreachable();
     builder_.SetInsertPoint(newBlock("after.assert"));
   } else {
@@ -114,8 +119,9 @@ void FunctionTranslator::callIndirect(const Instruction& i) {
   if (module_.failed()) return;
   Value* id = read(i, 1, Type::B64);
   auto sameSizes = [](const std::vector<ptx::Variable>& a, const std::vector<ptx::Variable>& b) {
-    return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                      [](const ptx::Variable& x, const ptx::Variable& y) { return x.sizeBytes == y.sizeBytes; });
+    return std::equal(
+        a.begin(), a.end(), b.begin(), b.end(),
+        [](const ptx::Variable& x, const ptx::Variable& y) { return x.sizeBytes == y.sizeBytes; });
   };
   llvm::BasicBlock* wrong = newBlock("no.function");
   llvm::BasicBlock* done = newBlock("called");
@@ -123,7 +129,9 @@ void FunctionTranslator::callIndirect(const Instruction& i) {
   for (uint32_t candidate : candidates) {
     const ptx::Function& target = module_.source().functions()[candidate];
     llvm::Function* function = module_.functionOf(candidate);
-    if (function == nullptr || target.kernel || !sameSizes(target.parameters, parameters) || !sameSizes(target.results, results)) continue;
+    if (function == nullptr || target.kernel || !sameSizes(target.parameters, parameters) ||
+        !sameSizes(target.results, results))
+      continue;
     llvm::BasicBlock* block = newBlock("call");
     choice->addCase(builder_.getInt64(ptx::functionId(candidate)), block);
     builder_.SetInsertPoint(block);

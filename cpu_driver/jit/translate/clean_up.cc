@@ -32,7 +32,8 @@ bool isArithmetic(llvm::Value* value) {
       work.push_back(select->getFalseValue());
     } else if (auto* unary = llvm::dyn_cast<llvm::UnaryOperator>(v)) {
       work.push_back(unary->getOperand(0));
-    } else if (auto* call = llvm::dyn_cast<llvm::IntrinsicInst>(v); call && call->getIntrinsicID() == llvm::Intrinsic::fabs) {
+    } else if (auto* call = llvm::dyn_cast<llvm::IntrinsicInst>(v);
+               call && call->getIntrinsicID() == llvm::Intrinsic::fabs) {
       work.push_back(call->getArgOperand(0));
     } else if (llvm::isa<llvm::BinaryOperator, llvm::FPTruncInst, llvm::IntrinsicInst>(v)) {
       any = true;
@@ -54,21 +55,24 @@ bool onlyShuffled(const llvm::Instruction& cast) {
 void canonicaliseOperand(llvm::Instruction& user, unsigned index) {
   llvm::Value* value = user.getOperand(index);
   llvm::IRBuilder<> builder(&user);
-  llvm::Value* nan = llvm::ConstantFP::get(user.getContext(), llvm::APFloat(llvm::APFloat::IEEEsingle(), llvm::APInt(32, 0x7fffffff)));
+  llvm::Value* nan = llvm::ConstantFP::get(
+      user.getContext(), llvm::APFloat(llvm::APFloat::IEEEsingle(), llvm::APInt(32, 0x7fffffff)));
   user.setOperand(index, builder.CreateSelect(builder.CreateFCmpUNO(value, value), nan, value));
 }
 
 }  // namespace
 
-// Arithmetic on f32 gives the NaN 0x7fffffff; the processor's is another. Only where a program can see the bits (a store,
-// a register read as an integer, a conversion to f64) does it matter: there, not after every operation, it is replaced.
+// Arithmetic on f32 gives the NaN 0x7fffffff; the processor's is another. Only where a program can see the
+// bits (a store, a register read as an integer, a conversion to f64) does it matter: there, not after every
+// operation, it is replaced.
 void canonicaliseNans(llvm::Function& function) {
   unsigned observed = function.getContext().getMDKindID("vgpu.observed");
   llvm::SmallVector<std::pair<llvm::Instruction*, unsigned>, 32> places;
   for (llvm::Instruction& instruction : llvm::instructions(function)) {
     llvm::Value* value = instruction.getNumOperands() > 0 ? instruction.getOperand(0) : nullptr;
     if (value == nullptr || !value->getType()->isFloatTy()) continue;
-    bool seen = llvm::isa<llvm::StoreInst, llvm::FPExtInst>(instruction) || (instruction.getMetadata(observed) && !onlyShuffled(instruction));
+    bool seen = llvm::isa<llvm::StoreInst, llvm::FPExtInst>(instruction) ||
+                (instruction.getMetadata(observed) && !onlyShuffled(instruction));
     if (seen && isArithmetic(value)) places.push_back({&instruction, 0});
   }
   for (auto [instruction, index] : places) canonicaliseOperand(*instruction, index);

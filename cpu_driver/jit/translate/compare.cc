@@ -4,43 +4,72 @@
 namespace vgpu::jit {
 namespace {
 
-bool isHalfSized(Type type) { return ptx::isFloating(type) && (ptx::sizeOf(type) == 2 || ptx::elementsOf(type) == 2) && type != Type::F32x2; }
+bool isHalfSized(Type type) {
+  return ptx::isFloating(type) && (ptx::sizeOf(type) == 2 || ptx::elementsOf(type) == 2) &&
+         type != Type::F32x2;
+}
 
 llvm::CmpInst::Predicate integerPredicate(Modifier how, bool isSigned) {
   using P = llvm::CmpInst::Predicate;
   switch (how) {
-    case Modifier::Eq: return P::ICMP_EQ;
-    case Modifier::Ne: return P::ICMP_NE;
-    case Modifier::Lt: return isSigned ? P::ICMP_SLT : P::ICMP_ULT;
-    case Modifier::Le: return isSigned ? P::ICMP_SLE : P::ICMP_ULE;
-    case Modifier::Gt: return isSigned ? P::ICMP_SGT : P::ICMP_UGT;
-    case Modifier::Ge: return isSigned ? P::ICMP_SGE : P::ICMP_UGE;
-    case Modifier::Lo: return P::ICMP_ULT;
-    case Modifier::Ls: return P::ICMP_ULE;
-    case Modifier::Hi: return P::ICMP_UGT;
-    case Modifier::Hs: return P::ICMP_UGE;
-    default: return P::BAD_ICMP_PREDICATE;
+    case Modifier::Eq:
+      return P::ICMP_EQ;
+    case Modifier::Ne:
+      return P::ICMP_NE;
+    case Modifier::Lt:
+      return isSigned ? P::ICMP_SLT : P::ICMP_ULT;
+    case Modifier::Le:
+      return isSigned ? P::ICMP_SLE : P::ICMP_ULE;
+    case Modifier::Gt:
+      return isSigned ? P::ICMP_SGT : P::ICMP_UGT;
+    case Modifier::Ge:
+      return isSigned ? P::ICMP_SGE : P::ICMP_UGE;
+    case Modifier::Lo:
+      return P::ICMP_ULT;
+    case Modifier::Ls:
+      return P::ICMP_ULE;
+    case Modifier::Hi:
+      return P::ICMP_UGT;
+    case Modifier::Hs:
+      return P::ICMP_UGE;
+    default:
+      return P::BAD_ICMP_PREDICATE;
   }
 }
 
 llvm::CmpInst::Predicate floatPredicate(Modifier how) {
   using P = llvm::CmpInst::Predicate;
   switch (how) {
-    case Modifier::Eq: return P::FCMP_OEQ;
-    case Modifier::Ne: return P::FCMP_ONE;
-    case Modifier::Lt: return P::FCMP_OLT;
-    case Modifier::Le: return P::FCMP_OLE;
-    case Modifier::Gt: return P::FCMP_OGT;
-    case Modifier::Ge: return P::FCMP_OGE;
-    case Modifier::Equ: return P::FCMP_UEQ;
-    case Modifier::Neu: return P::FCMP_UNE;
-    case Modifier::Ltu: return P::FCMP_ULT;
-    case Modifier::Leu: return P::FCMP_ULE;
-    case Modifier::Gtu: return P::FCMP_UGT;
-    case Modifier::Geu: return P::FCMP_UGE;
-    case Modifier::Num: return P::FCMP_ORD;
-    case Modifier::Nan: return P::FCMP_UNO;
-    default: return P::BAD_FCMP_PREDICATE;
+    case Modifier::Eq:
+      return P::FCMP_OEQ;
+    case Modifier::Ne:
+      return P::FCMP_ONE;
+    case Modifier::Lt:
+      return P::FCMP_OLT;
+    case Modifier::Le:
+      return P::FCMP_OLE;
+    case Modifier::Gt:
+      return P::FCMP_OGT;
+    case Modifier::Ge:
+      return P::FCMP_OGE;
+    case Modifier::Equ:
+      return P::FCMP_UEQ;
+    case Modifier::Neu:
+      return P::FCMP_UNE;
+    case Modifier::Ltu:
+      return P::FCMP_ULT;
+    case Modifier::Leu:
+      return P::FCMP_ULE;
+    case Modifier::Gtu:
+      return P::FCMP_UGT;
+    case Modifier::Geu:
+      return P::FCMP_UGE;
+    case Modifier::Num:
+      return P::FCMP_ORD;
+    case Modifier::Nan:
+      return P::FCMP_UNO;
+    default:
+      return P::BAD_FCMP_PREDICATE;
   }
 }
 
@@ -142,10 +171,14 @@ void FunctionTranslator::set(const Instruction& i) {
     inverse = combine(*how, inverse, c);
   }
   Value* yes = nullptr;
-  if (to == Type::F32) yes = f32(1);
-  else if (to == Type::F16) yes = builder_.getInt16(0x3c00);
-  else if (to == Type::BF16) yes = builder_.getInt16(0x3f80);
-  else yes = llvm::Constant::getAllOnesValue(typeOf(to));
+  if (to == Type::F32)
+    yes = f32(1);
+  else if (to == Type::F16)
+    yes = builder_.getInt16(0x3c00);
+  else if (to == Type::BF16)
+    yes = builder_.getInt16(0x3f80);
+  else
+    yes = llvm::Constant::getAllOnesValue(typeOf(to));
   write(i, 0, builder_.CreateSelect(result, yes, llvm::Constant::getNullValue(yes->getType())), to);
   if (i.paired) write(i, 1, inverse, Type::Pred);
 }
@@ -159,7 +192,8 @@ void FunctionTranslator::selp(const Instruction& i) {
 void FunctionTranslator::slct(const Instruction& i) {
   Type type = i.types[0];
   Value* c = flush(i, read(i, 3, i.types[1]));
-  Value* first = i.types[1] == Type::F32 ? builder_.CreateFCmpOGE(c, f32(0)) : builder_.CreateICmpSGE(c, i32(0));
+  Value* first =
+      i.types[1] == Type::F32 ? builder_.CreateFCmpOGE(c, f32(0)) : builder_.CreateICmpSGE(c, i32(0));
   write(i, 0, builder_.CreateSelect(first, read(i, 1, type), read(i, 2, type)), type);
 }
 

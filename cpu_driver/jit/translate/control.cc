@@ -38,7 +38,8 @@ void FunctionTranslator::ret(const Instruction&) {
   for (size_t k = 0; k < results_.size() && k < body_.resultRegisters.size(); ++k) {
     uint32_t where = body_.resultRegisters[k];
     if (where == ptx::kNoIndex) continue;
-    builder_.CreateStore(builder_.CreateLoad(registers_[where]->getAllocatedType(), registers_[where]), results_[k]);
+    builder_.CreateStore(builder_.CreateLoad(registers_[where]->getAllocatedType(), registers_[where]),
+                         results_[k]);
   }
   builder_.CreateRetVoid();
 }
@@ -63,12 +64,15 @@ void FunctionTranslator::stackSave(const Instruction& i) {
   Value* saved = builder_.CreateStackSave();
   write(i, 0, builder_.CreatePtrToInt(saved, intType(64)), Type::U64);
 }
-void FunctionTranslator::stackRestore(const Instruction& i) { builder_.CreateStackRestore(asPointer(read(i, 0, Type::U64))); }
+void FunctionTranslator::stackRestore(const Instruction& i) {
+  builder_.CreateStackRestore(asPointer(read(i, 0, Type::U64)));
+}
 
 void FunctionTranslator::allocate(const Instruction& i) {
   Value* size = builder_.CreateZExtOrTrunc(read(i, 1, i.types[0]), intType(64));
   auto* slot = builder_.CreateAlloca(builder_.getInt8Ty(), size);
-  uint64_t alignment = i.operandCount > 2 && operand(i, 2).kind == Operand::Kind::Integer ? uint64_t(operand(i, 2).bits) : 8;
+  uint64_t alignment =
+      i.operandCount > 2 && operand(i, 2).kind == Operand::Kind::Integer ? uint64_t(operand(i, 2).bits) : 8;
   slot->setAlignment(llvm::Align(std::clamp<uint64_t>(llvm::PowerOf2Ceil(alignment), 8, 256)));
   write(i, 0, builder_.CreatePtrToInt(slot, intType(64)), Type::U64);
 }

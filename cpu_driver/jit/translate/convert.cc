@@ -24,17 +24,20 @@ llvm::Value* FunctionTranslator::convertIntegers(const Instruction& i, Value* va
     Value* v = signedFrom ? builder_.CreateSExt(value, wide) : builder_.CreateZExt(value, wide);
     unsigned bits = wide->getIntegerBitWidth();
     llvm::APInt low = signedTo ? llvm::APInt::getSignedMinValue(want).sext(bits) : llvm::APInt(bits, 0);
-    llvm::APInt high = (signedTo ? llvm::APInt::getSignedMaxValue(want) : llvm::APInt::getMaxValue(want)).zext(bits);
+    llvm::APInt high =
+        (signedTo ? llvm::APInt::getSignedMaxValue(want) : llvm::APInt::getMaxValue(want)).zext(bits);
     v = builder_.CreateBinaryIntrinsic(llvm::Intrinsic::smax, v, llvm::ConstantInt::get(wide, low));
     v = builder_.CreateBinaryIntrinsic(llvm::Intrinsic::smin, v, llvm::ConstantInt::get(wide, high));
     return builder_.CreateTrunc(v, intType(want));
   }
-  return signedFrom ? builder_.CreateSExtOrTrunc(value, intType(want)) : builder_.CreateZExtOrTrunc(value, intType(want));
+  return signedFrom ? builder_.CreateSExtOrTrunc(value, intType(want))
+                    : builder_.CreateZExtOrTrunc(value, intType(want));
 }
 
-// Directed: the nearest, compared with the integer that it stands for. That comparison saturates at the type's end,
-// where a result of the next power of two is always too high.
-llvm::Value* FunctionTranslator::integerDirected(Value* value, bool isSigned, llvm::Type* to, Rounding rounding) {
+// Directed: the nearest, compared with the integer that it stands for. That comparison saturates at the
+// type's end, where a result of the next power of two is always too high.
+llvm::Value* FunctionTranslator::integerDirected(Value* value, bool isSigned, llvm::Type* to,
+                                                 Rounding rounding) {
   Value* nearest = isSigned ? builder_.CreateSIToFP(value, to) : builder_.CreateUIToFP(value, to);
   if (rounding == Rounding::Nearest) return nearest;
   llvm::Type* type = value->getType();
@@ -49,15 +52,18 @@ llvm::Value* FunctionTranslator::integerDirected(Value* value, bool isSigned, ll
   low = builder_.CreateAnd(low, builder_.CreateNot(overflowed));
   if (rounding == Rounding::Down) return nextToward(nearest, builder_.getFalse(), high);
   if (rounding == Rounding::Up) return nextToward(nearest, builder_.getTrue(), low);
-  Value* negative = isSigned ? builder_.CreateICmpSLT(value, llvm::ConstantInt::get(type, 0)) : builder_.getFalse();
+  Value* negative =
+      isSigned ? builder_.CreateICmpSLT(value, llvm::ConstantInt::get(type, 0)) : builder_.getFalse();
   return nextToward(nearest, negative, builder_.CreateSelect(negative, low, high));
 }
 
-llvm::Value* FunctionTranslator::convertIntegerToFloat(const Instruction& i, Value* value, Type to, Type from) {
+llvm::Value* FunctionTranslator::convertIntegerToFloat(const Instruction& i, Value* value, Type to,
+                                                       Type from) {
   bool isSigned = ptx::isSigned(from);
   Rounding rounding = roundingOf(i);
   if (!isHalf(to)) return saturate(i, integerDirected(value, isSigned, typeOf(to), rounding));
-  // Up to 32 bits a double is exact; a longer one is first cut to a double with its last bit telling the rest.
+  // Up to 32 bits a double is exact; a longer one is first cut to a double with its last bit telling the
+  // rest.
   llvm::Type* wide = builder_.getDoubleTy();
   Value* exact = isSigned ? builder_.CreateSIToFP(value, wide) : builder_.CreateUIToFP(value, wide);
   if (ptx::bitsOf(from) == 64) exact = integerDirected(value, isSigned, wide, Rounding::Zero);
@@ -107,7 +113,8 @@ void FunctionTranslator::convertPacked(const Instruction& i) {
     }
     bool relu = i.has(Modifier::Relu);
     Value* high = builder_.CreateShl(builder_.CreateZExt(floatToFp8(upper, to, relu), intType(16)), 8);
-    return write(i, 0, builder_.CreateOr(high, builder_.CreateZExt(floatToFp8(lower, to, relu), intType(16))), Type::B16);
+    return write(i, 0, builder_.CreateOr(high, builder_.CreateZExt(floatToFp8(lower, to, relu), intType(16))),
+                 Type::B16);
   }
   if (isFp8(from)) {
     if (to != Type::F16x2) return unsupported(i);
@@ -136,7 +143,8 @@ void FunctionTranslator::convert(const Instruction& i) {
     Value* bits = toBits(read(i, 1, Type::F32));
     Value* half = i32(0);
     if (i.has(Modifier::Rna)) half = i32(0x1000);
-    if (i.has(Modifier::Rn)) half = builder_.CreateAdd(builder_.CreateAnd(builder_.CreateLShr(bits, 13), i32(1)), i32(0xfff));
+    if (i.has(Modifier::Rn))
+      half = builder_.CreateAdd(builder_.CreateAnd(builder_.CreateLShr(bits, 13), i32(1)), i32(0xfff));
     Value* exponent = builder_.CreateAnd(bits, i32(0x7f800000));
     Value* finite = builder_.CreateICmpNE(exponent, i32(0x7f800000));
     Value* rounded = builder_.CreateAnd(builder_.CreateAdd(bits, half), i32(0xffffe000));
@@ -152,7 +160,8 @@ void FunctionTranslator::convert(const Instruction& i) {
   write(i, 0, floatTo ? convertFloats(i, value, to, from) : convertFloatToInteger(i, value, to), to);
 }
 
-// e4m3: bias 7, no infinity, NaN 0x7f; e5m2: bias 15, as a shortened f16. Always .satfinite: to the largest number.
+// e4m3: bias 7, no infinity, NaN 0x7f; e5m2: bias 15, as a shortened f16. Always .satfinite: to the largest
+// number.
 llvm::Value* FunctionTranslator::floatToFp8(Value* value, Type type, bool relu) {
   bool e4m3 = type == Type::E4M3x2;
   int fraction = e4m3 ? 3 : 2, lowest = e4m3 ? -6 : -14;
@@ -161,16 +170,20 @@ llvm::Value* FunctionTranslator::floatToFp8(Value* value, Type type, bool relu) 
   Value* sign = builder_.CreateAnd(builder_.CreateLShr(bits, 24), i32(0x80));
   Value* magnitude = intrinsic(llvm::Intrinsic::fabs, {value});
   Value* nan = isNan(value);
-  Value* clamped = builder_.CreateSelect(builder_.CreateFCmpOLT(magnitude, f32(largest)), magnitude, f32(largest));
-  // Normal: round the fraction in place, then move the exponent's bias; subnormal: a multiple of the smallest step.
+  Value* clamped =
+      builder_.CreateSelect(builder_.CreateFCmpOLT(magnitude, f32(largest)), magnitude, f32(largest));
+  // Normal: round the fraction in place, then move the exponent's bias; subnormal: a multiple of the smallest
+  // step.
   Value* whole = toBits(clamped);
   unsigned drop = unsigned(23 - fraction);
   Value* even = builder_.CreateAnd(builder_.CreateLShr(whole, drop), i32(1));
-  Value* rounded = builder_.CreateLShr(builder_.CreateAdd(whole, builder_.CreateAdd(even, i32((1u << (drop - 1)) - 1))), drop);
+  Value* rounded = builder_.CreateLShr(
+      builder_.CreateAdd(whole, builder_.CreateAdd(even, i32((1u << (drop - 1)) - 1))), drop);
   Value* normal = builder_.CreateSub(rounded, i32(uint32_t(127 + lowest - 1) << fraction));
   Value* steps = builder_.CreateFMul(clamped, f32(std::ldexp(1.0, fraction - lowest)));
-  Value* subnormal = builder_.CreateIntrinsic(llvm::Intrinsic::fptoui_sat, {intType(32), builder_.getFloatTy()},
-                                              {intrinsic(llvm::Intrinsic::rint, {steps})});
+  Value* subnormal =
+      builder_.CreateIntrinsic(llvm::Intrinsic::fptoui_sat, {intType(32), builder_.getFloatTy()},
+                               {intrinsic(llvm::Intrinsic::rint, {steps})});
   Value* small = builder_.CreateFCmpOLT(clamped, f32(std::ldexp(1.0, lowest)));
   Value* result = builder_.CreateOr(builder_.CreateSelect(small, subnormal, normal), sign);
   if (relu) result = builder_.CreateSelect(builder_.CreateICmpNE(sign, i32(0)), i32(0), result);
@@ -182,14 +195,18 @@ llvm::Value* FunctionTranslator::fp8ToHalf(Value* byte, Type type) {
   Value* wide = builder_.CreateZExt(byte, intType(16));
   if (type == Type::E5M2x2) {
     Value* half = builder_.CreateShl(wide, 8);
-    Value* nan = builder_.CreateICmpUGT(builder_.CreateAnd(wide, builder_.getInt16(0x7f)), builder_.getInt16(0x7c));
+    Value* nan =
+        builder_.CreateICmpUGT(builder_.CreateAnd(wide, builder_.getInt16(0x7f)), builder_.getInt16(0x7c));
     return builder_.CreateSelect(nan, builder_.getInt16(0x7fff), half);
   }
   // The bits, seen as a float 120 powers of two too small.
-  Value* bits = builder_.CreateShl(builder_.CreateZExt(builder_.CreateAnd(byte, builder_.getInt8(0x7f)), intType(32)), 20);
-  Value* value = builder_.CreateFMul(builder_.CreateBitCast(bits, builder_.getFloatTy()), f32(std::ldexp(1.0, 120)));
+  Value* bits = builder_.CreateShl(
+      builder_.CreateZExt(builder_.CreateAnd(byte, builder_.getInt8(0x7f)), intType(32)), 20);
+  Value* value =
+      builder_.CreateFMul(builder_.CreateBitCast(bits, builder_.getFloatTy()), f32(std::ldexp(1.0, 120)));
   Value* sign = builder_.CreateShl(builder_.CreateAnd(wide, builder_.getInt16(0x80)), 8);
-  Value* nan = builder_.CreateICmpEQ(builder_.CreateAnd(wide, builder_.getInt16(0x7f)), builder_.getInt16(0x7f));
+  Value* nan =
+      builder_.CreateICmpEQ(builder_.CreateAnd(wide, builder_.getInt16(0x7f)), builder_.getInt16(0x7f));
   Value* half = builder_.CreateOr(floatToHalf(value, Type::F16), sign);
   return builder_.CreateSelect(nan, builder_.getInt16(0x7fff), half);
 }

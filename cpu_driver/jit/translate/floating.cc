@@ -25,11 +25,13 @@ void FunctionTranslator::fma(const Instruction& i) {
   if (type == Type::F32x2 || i.has(Modifier::Oob)) return unsupported(i);
   if (ptx::sizeOf(type) == 2 || ptx::elementsOf(type) == 2) {
     Type one = scalarHalf(type);
-    Value* result = eachHalf(type, {read(i, 1, type), read(i, 2, type), read(i, 3, type)},
-                             [&](llvm::ArrayRef<Value*> v) { return clampHalf(i, halfFma(v[0], v[1], v[2], one), one); });
+    Value* result =
+        eachHalf(type, {read(i, 1, type), read(i, 2, type), read(i, 3, type)},
+                 [&](llvm::ArrayRef<Value*> v) { return clampHalf(i, halfFma(v[0], v[1], v[2], one), one); });
     return write(i, 0, result, type);
   }
-  Value* result = roundedFma(flush(i, read(i, 1, type)), flush(i, read(i, 2, type)), flush(i, read(i, 3, type)), roundingOf(i));
+  Value* result = roundedFma(flush(i, read(i, 1, type)), flush(i, read(i, 2, type)),
+                             flush(i, read(i, 3, type)), roundingOf(i));
   write(i, 0, saturate(i, flush(i, result)), type);
 }
 
@@ -67,11 +69,13 @@ void FunctionTranslator::testp(const Instruction& i) {
   if (i.has(Modifier::Number)) result = builder_.CreateFCmpORD(a, a);
   if (i.has(Modifier::Notanumber)) result = isNan(a);
   if (i.has(Modifier::Normal)) {
-    result = builder_.CreateAnd(builder_.CreateFCmpOGE(magnitude, normalFrom), builder_.CreateFCmpOLT(magnitude, infinity));
+    result = builder_.CreateAnd(builder_.CreateFCmpOGE(magnitude, normalFrom),
+                                builder_.CreateFCmpOLT(magnitude, infinity));
   }
   if (i.has(Modifier::Subnormal)) {
     Value* zero = llvm::ConstantFP::get(a->getType(), 0.0);
-    result = builder_.CreateAnd(builder_.CreateFCmpOLT(magnitude, normalFrom), builder_.CreateFCmpOGT(magnitude, zero));
+    result = builder_.CreateAnd(builder_.CreateFCmpOLT(magnitude, normalFrom),
+                                builder_.CreateFCmpOGT(magnitude, zero));
   }
   if (result == nullptr) return invalid(i, "what is tested is missing");
   write(i, 0, result, Type::Pred);
@@ -94,7 +98,9 @@ void FunctionTranslator::rsqrt(const Instruction& i) {
   Type type = i.types[0];
   Value* a = flush(i, read(i, 1, type));
   if (type == Type::F32) return write(i, 0, rsqrtApproximation(a), type);
-  write(i, 0, builder_.CreateFDiv(llvm::ConstantFP::get(a->getType(), 1.0), intrinsic(llvm::Intrinsic::sqrt, {a})), type);
+  write(i, 0,
+        builder_.CreateFDiv(llvm::ConstantFP::get(a->getType(), 1.0), intrinsic(llvm::Intrinsic::sqrt, {a})),
+        type);
 }
 
 void FunctionTranslator::sine(const Instruction& i) {
@@ -111,18 +117,24 @@ void FunctionTranslator::ex2(const Instruction& i) {
   Type type = i.types[0];
   if (type == Type::F32) return write(i, 0, flush(i, exp2Approximation(flush(i, read(i, 1, type)))), type);
   Type one = scalarHalf(type);
-  write(i, 0, eachHalf(type, {read(i, 1, type)}, [&](llvm::ArrayRef<Value*> v) {
-    return floatToHalf(exp2Approximation(halfToFloat(v[0], one)), one);
-  }), type);
+  write(i, 0,
+        eachHalf(type, {read(i, 1, type)},
+                 [&](llvm::ArrayRef<Value*> v) {
+                   return floatToHalf(exp2Approximation(halfToFloat(v[0], one)), one);
+                 }),
+        type);
 }
 
 void FunctionTranslator::tanh(const Instruction& i) {
   Type type = i.types[0];
   if (type == Type::F32) return write(i, 0, tanhApproximation(read(i, 1, type)), type);
   Type one = scalarHalf(type);
-  write(i, 0, eachHalf(type, {read(i, 1, type)}, [&](llvm::ArrayRef<Value*> v) {
-    return floatToHalf(tanhApproximation(halfToFloat(v[0], one)), one);
-  }), type);
+  write(i, 0,
+        eachHalf(type, {read(i, 1, type)},
+                 [&](llvm::ArrayRef<Value*> v) {
+                   return floatToHalf(tanhApproximation(halfToFloat(v[0], one)), one);
+                 }),
+        type);
 }
 
 }  // namespace vgpu::jit

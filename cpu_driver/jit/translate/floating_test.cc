@@ -17,9 +17,12 @@ constexpr float kInf = std::numeric_limits<float>::infinity();
 constexpr double kWideInf = std::numeric_limits<double>::infinity();
 const float kNan = std::numeric_limits<float>::quiet_NaN();
 
-const std::vector<float> kFloats = {0.0f, -0.0f, 1.0f, -1.0f, 1.5f, 0.1f, -0.3f, 3.0f, 7.7f, 1e10f, -1e20f, 1e38f, FLT_MAX, -FLT_MAX,
-                                    FLT_MIN, 1e-40f, -1e-44f, 1.0000001f, 0.99999994f, 16777217.0f, 1e-20f, kInf, -kInf, kNan};
-const std::vector<double> kDoubles = {0.0, -0.0, 1.0, -1.0, 1.5, 0.1, -0.3, 3.0, 1e100, -1e200, 1e-100, 1.0000000000000002, kWideInf};
+const std::vector<float> kFloats = {0.0f,        -0.0f,       1.0f,    -1.0f,  1.5f,    0.1f,
+                                    -0.3f,       3.0f,        7.7f,    1e10f,  -1e20f,  1e38f,
+                                    FLT_MAX,     -FLT_MAX,    FLT_MIN, 1e-40f, -1e-44f, 1.0000001f,
+                                    0.99999994f, 16777217.0f, 1e-20f,  kInf,   -kInf,   kNan};
+const std::vector<double> kDoubles = {
+    0.0, -0.0, 1.0, -1.0, 1.5, 0.1, -0.3, 3.0, 1e100, -1e200, 1e-100, 1.0000000000000002, kWideInf};
 
 uint32_t bits(float x) { return std::isnan(x) ? 0x7fffffff : std::bit_cast<uint32_t>(x); }
 uint64_t bits(double x) { return std::isnan(x) ? 0x7fffffffffffffff : std::bit_cast<uint64_t>(x); }
@@ -42,16 +45,26 @@ TEST(Rounding, SinglePrecisionIsExactInEveryDirection) {
   for (const Mode& mode : kModes) {
     std::string m = mode.name;
     Operation add("fff", "add." + m + ".f32 d, a, b;"), mul("fff", "mul." + m + ".f32 d, a, b;"),
-        div("fff", "div." + m + ".f32 d, a, b;"), fma("ffff", "fma." + m + ".f32 d, a, b, c;"), root("ff", "sqrt." + m + ".f32 d, a;");
+        div("fff", "div." + m + ".f32 d, a, b;"), fma("ffff", "fma." + m + ".f32 d, a, b, c;"),
+        root("ff", "sqrt." + m + ".f32 d, a;");
     for (volatile float a : kFloats) {
-      EXPECT_EQ(bits(root.operator()<float>(float(a))), bits(rounded<float>(mode.value, [&] { return std::sqrt(float(a)); }))) << a << m;
+      EXPECT_EQ(bits(root.operator()<float>(float(a))),
+                bits(rounded<float>(mode.value, [&] { return std::sqrt(float(a)); })))
+          << a << m;
       for (volatile float b : kFloats) {
-        EXPECT_EQ(bits(add.operator()<float>(float(a), float(b))), bits(rounded<float>(mode.value, [&] { return a + b; }))) << a << "+" << b << m;
-        EXPECT_EQ(bits(mul.operator()<float>(float(a), float(b))), bits(rounded<float>(mode.value, [&] { return a * b; }))) << a << "*" << b << m;
-        EXPECT_EQ(bits(div.operator()<float>(float(a), float(b))), bits(rounded<float>(mode.value, [&] { return a / b; }))) << a << "/" << b << m;
+        EXPECT_EQ(bits(add.operator()<float>(float(a), float(b))),
+                  bits(rounded<float>(mode.value, [&] { return a + b; })))
+            << a << "+" << b << m;
+        EXPECT_EQ(bits(mul.operator()<float>(float(a), float(b))),
+                  bits(rounded<float>(mode.value, [&] { return a * b; })))
+            << a << "*" << b << m;
+        EXPECT_EQ(bits(div.operator()<float>(float(a), float(b))),
+                  bits(rounded<float>(mode.value, [&] { return a / b; })))
+            << a << "/" << b << m;
         for (volatile float c : {0.0f, -0.0f, 1.0f, -1e-30f, 1e20f}) {
           EXPECT_EQ(bits(fma.operator()<float>(float(a), float(b), float(c))),
-                    bits(rounded<float>(mode.value, [&] { return std::fma(float(a), float(b), float(c)); }))) << a << "*" << b << "+" << c << m;
+                    bits(rounded<float>(mode.value, [&] { return std::fma(float(a), float(b), float(c)); })))
+              << a << "*" << b << "+" << c << m;
         }
       }
     }
@@ -66,18 +79,26 @@ TEST(Rounding, DoublePrecisionIsExactInEveryDirection) {
     for (volatile double a : kDoubles) {
       for (volatile double b : kDoubles) {
         if (std::isinf(a * b) || std::isinf(a / b)) continue;  // overflow keeps to infinity
-        EXPECT_EQ(bits(add.operator()<double>(double(a), double(b))), bits(rounded<double>(mode.value, [&] { return a + b; }))) << a << "+" << b << m;
-        EXPECT_EQ(bits(mul.operator()<double>(double(a), double(b))), bits(rounded<double>(mode.value, [&] { return a * b; }))) << a << "*" << b << m;
-        EXPECT_EQ(bits(div.operator()<double>(double(a), double(b))), bits(rounded<double>(mode.value, [&] { return a / b; }))) << a << "/" << b << m;
+        EXPECT_EQ(bits(add.operator()<double>(double(a), double(b))),
+                  bits(rounded<double>(mode.value, [&] { return a + b; })))
+            << a << "+" << b << m;
+        EXPECT_EQ(bits(mul.operator()<double>(double(a), double(b))),
+                  bits(rounded<double>(mode.value, [&] { return a * b; })))
+            << a << "*" << b << m;
+        EXPECT_EQ(bits(div.operator()<double>(double(a), double(b))),
+                  bits(rounded<double>(mode.value, [&] { return a / b; })))
+            << a << "/" << b << m;
         EXPECT_EQ(bits(fma.operator()<double>(double(a), double(b), 0.7)),
-                  bits(rounded<double>(mode.value, [&] { return std::fma(double(a), double(b), 0.7); }))) << a << "*" << b << m;
+                  bits(rounded<double>(mode.value, [&] { return std::fma(double(a), double(b), 0.7); })))
+            << a << "*" << b << m;
       }
     }
   }
 }
 
 TEST(FloatingPoint, MultiplyAndAddStayApartUnlessFused) {
-  Operation apart("ffff", "{ .reg .f32 t; mul.f32 t, a, b; add.f32 d, t, c; }"), fused("ffff", "mad.rn.f32 d, a, b, c;");
+  Operation apart("ffff", "{ .reg .f32 t; mul.f32 t, a, b; add.f32 d, t, c; }"),
+      fused("ffff", "mad.rn.f32 d, a, b, c;");
   volatile float a = 1.0000001f, b = 1.0000001f, c = -1.0000002f, product = a * b;
   EXPECT_EQ(apart.operator()<float>(float(a), float(b), float(c)), float(product + c));
   EXPECT_EQ(fused.operator()<float>(float(a), float(b), float(c)), std::fma(float(a), float(b), float(c)));
@@ -93,8 +114,9 @@ TEST(FloatingPoint, FlushesAndSaturates) {
 }
 
 TEST(FloatingPoint, ArithmeticMakesTheCanonicalNan) {
-  Operation sub("fff", "sub.f32 d, a, b;"), neg("rff", "{ .reg .f32 t; mul.f32 t, a, b; mov.b32 d, t; }"), wide("lff",
-                "{ .reg .f32 t; .reg .f64 w; sub.f32 t, a, b; cvt.f64.f32 w, t; mov.b64 d, w; }"), move("rr", "{ .reg .f32 t; mov.b32 t, a; mov.b32 d, t; }");
+  Operation sub("fff", "sub.f32 d, a, b;"), neg("rff", "{ .reg .f32 t; mul.f32 t, a, b; mov.b32 d, t; }"),
+      wide("lff", "{ .reg .f32 t; .reg .f64 w; sub.f32 t, a, b; cvt.f64.f32 w, t; mov.b64 d, w; }"),
+      move("rr", "{ .reg .f32 t; mov.b32 t, a; mov.b32 d, t; }");
   EXPECT_EQ((sub.operator()<uint32_t>(kInf, kInf)), 0x7fffffffu);
   EXPECT_EQ((neg.operator()<uint32_t>(0.0f, kInf)), 0x7fffffffu);
   EXPECT_EQ((wide.operator()<uint64_t>(kInf, kInf)) >> 63, 0u);
@@ -102,8 +124,8 @@ TEST(FloatingPoint, ArithmeticMakesTheCanonicalNan) {
 }
 
 TEST(FloatingPoint, MinimumAndMaximum) {
-  Operation min("fff", "min.f32 d, a, b;"), max("fff", "max.f32 d, a, b;"), nan("fff", "min.NaN.f32 d, a, b;"),
-      sign("fff", "max.xorsign.abs.f32 d, a, b;");
+  Operation min("fff", "min.f32 d, a, b;"), max("fff", "max.f32 d, a, b;"),
+      nan("fff", "min.NaN.f32 d, a, b;"), sign("fff", "max.xorsign.abs.f32 d, a, b;");
   EXPECT_EQ(bits(min.operator()<float>(0.0f, -0.0f)), bits(-0.0f));
   EXPECT_EQ(bits(max.operator()<float>(-0.0f, 0.0f)), bits(0.0f));
   EXPECT_EQ(min.operator()<float>(kNan, 2.0f), 2.0f);
@@ -121,8 +143,9 @@ TEST(FloatingPoint, MinimumAndMaximum) {
 }
 
 TEST(FloatingPoint, ComparisonsKnowNan) {
-  Operation lt("pff", "setp.lt.f32 d, a, b;"), ltu("pff", "setp.ltu.f32 d, a, b;"), ne("pff", "setp.ne.f32 d, a, b;"),
-      neu("pff", "setp.neu.f32 d, a, b;"), both("pffp", "setp.gt.and.f32 d, a, b, !c;"), num("pff", "setp.num.f32 d, a, b;");
+  Operation lt("pff", "setp.lt.f32 d, a, b;"), ltu("pff", "setp.ltu.f32 d, a, b;"),
+      ne("pff", "setp.ne.f32 d, a, b;"), neu("pff", "setp.neu.f32 d, a, b;"),
+      both("pffp", "setp.gt.and.f32 d, a, b, !c;"), num("pff", "setp.num.f32 d, a, b;");
   EXPECT_EQ(lt.operator()<uint32_t>(1.0f, kNan), 0u);
   EXPECT_EQ(ltu.operator()<uint32_t>(1.0f, kNan), 1u);
   EXPECT_EQ(ne.operator()<uint32_t>(1.0f, kNan), 0u);
@@ -146,8 +169,9 @@ double worst(const Operation& operation, double (*exact)(double), float from, fl
 }
 
 TEST(Approximations, AreAsGoodAsTheIsaAsks) {
-  Operation ex2("ff", "ex2.approx.f32 d, a;"), lg2("ff", "lg2.approx.f32 d, a;"), sine("ff", "sin.approx.f32 d, a;"),
-      cosine("ff", "cos.approx.f32 d, a;"), tanh("ff", "tanh.approx.f32 d, a;"), rsqrt("ff", "rsqrt.approx.f32 d, a;"),
+  Operation ex2("ff", "ex2.approx.f32 d, a;"), lg2("ff", "lg2.approx.f32 d, a;"),
+      sine("ff", "sin.approx.f32 d, a;"), cosine("ff", "cos.approx.f32 d, a;"),
+      tanh("ff", "tanh.approx.f32 d, a;"), rsqrt("ff", "rsqrt.approx.f32 d, a;"),
       rcp("ff", "rcp.approx.f32 d, a;");
   EXPECT_LT(worst(ex2, std::exp2, -126, 127, false), std::exp2(-22));
   EXPECT_LT(worst(ex2, std::exp2, -1, 1, false), std::exp2(-22));
@@ -163,8 +187,9 @@ TEST(Approximations, AreAsGoodAsTheIsaAsks) {
 }
 
 TEST(Approximations, KeepTheirSpecialValues) {
-  Operation ex2("ff", "ex2.approx.f32 d, a;"), lg2("ff", "lg2.approx.f32 d, a;"), rsqrt("ff", "rsqrt.approx.f32 d, a;"),
-      sine("ff", "sin.approx.f32 d, a;"), tanh("ff", "tanh.approx.f32 d, a;");
+  Operation ex2("ff", "ex2.approx.f32 d, a;"), lg2("ff", "lg2.approx.f32 d, a;"),
+      rsqrt("ff", "rsqrt.approx.f32 d, a;"), sine("ff", "sin.approx.f32 d, a;"),
+      tanh("ff", "tanh.approx.f32 d, a;");
   EXPECT_EQ(ex2.operator()<float>(-kInf), 0.0f);
   EXPECT_EQ(ex2.operator()<float>(kInf), kInf);
   EXPECT_EQ(ex2.operator()<float>(0.0f), 1.0f);

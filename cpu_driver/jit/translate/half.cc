@@ -1,5 +1,5 @@
-// f16 and bf16, kept as 16-bit integers. Arithmetic goes through float (sums, products) or double (fma), wide enough that
-// a single rounding remains; results that are NaN are 0x7fff, as PTX has it.
+// f16 and bf16, kept as 16-bit integers. Arithmetic goes through float (sums, products) or double (fma), wide
+// enough that a single rounding remains; results that are NaN are 0x7fff, as PTX has it.
 #include "cpu_driver/jit/translate/function_translator.h"
 
 namespace vgpu::jit {
@@ -14,10 +14,12 @@ llvm::Value* FunctionTranslator::lane(Value* packed, unsigned index) {
 }
 
 llvm::Value* FunctionTranslator::pack(Value* low, Value* high) {
-  return builder_.CreateOr(builder_.CreateZExt(low, intType(32)), builder_.CreateShl(builder_.CreateZExt(high, intType(32)), 16));
+  return builder_.CreateOr(builder_.CreateZExt(low, intType(32)),
+                           builder_.CreateShl(builder_.CreateZExt(high, intType(32)), 16));
 }
 
-llvm::Value* FunctionTranslator::eachHalf(Type type, llvm::ArrayRef<Value*> arguments, const HalfOperation& operation) {
+llvm::Value* FunctionTranslator::eachHalf(Type type, llvm::ArrayRef<Value*> arguments,
+                                          const HalfOperation& operation) {
   if (ptx::elementsOf(type) == 1) return operation(arguments);
   Value* results[2];
   for (unsigned k = 0; k < 2; ++k) {
@@ -30,13 +32,15 @@ llvm::Value* FunctionTranslator::eachHalf(Type type, llvm::ArrayRef<Value*> argu
 
 llvm::Value* FunctionTranslator::halfToFloat(Value* bits, Type type) {
   if (type == Type::BF16) {
-    return builder_.CreateBitCast(builder_.CreateShl(builder_.CreateZExt(bits, intType(32)), 16), builder_.getFloatTy());
+    return builder_.CreateBitCast(builder_.CreateShl(builder_.CreateZExt(bits, intType(32)), 16),
+                                  builder_.getFloatTy());
   }
   return builder_.CreateFPExt(builder_.CreateBitCast(bits, builder_.getHalfTy()), builder_.getFloatTy());
 }
 
-// Rounding by hand: to bf16 it is the upper half of the float's bits plus what the lower half rounds to; the same sum
-// carries into the exponent and to infinity where it must. Directed f16 rounding starts from the nearest.
+// Rounding by hand: to bf16 it is the upper half of the float's bits plus what the lower half rounds to; the
+// same sum carries into the exponent and to infinity where it must. Directed f16 rounding starts from the
+// nearest.
 llvm::Value* FunctionTranslator::floatToHalf(Value* value, Type type, Rounding rounding) {
   Value* nan = builder_.getInt16(0x7fff);
   Value* isNumber = builder_.CreateFCmpORD(value, value);
@@ -46,14 +50,18 @@ llvm::Value* FunctionTranslator::floatToHalf(Value* value, Type type, Rounding r
     if (rounding != Rounding::Nearest) {
       Value* back = builder_.CreateFPExt(nearest, builder_.getFloatTy());
       Value* negative = builder_.CreateICmpSLT(bits, builder_.getInt16(0));
-      Value* outward = builder_.CreateFCmpOGT(intrinsic(llvm::Intrinsic::fabs, {back}), intrinsic(llvm::Intrinsic::fabs, {value}));
-      Value* inward = builder_.CreateFCmpOLT(intrinsic(llvm::Intrinsic::fabs, {back}), intrinsic(llvm::Intrinsic::fabs, {value}));
+      Value* outward = builder_.CreateFCmpOGT(intrinsic(llvm::Intrinsic::fabs, {back}),
+                                              intrinsic(llvm::Intrinsic::fabs, {value}));
+      Value* inward = builder_.CreateFCmpOLT(intrinsic(llvm::Intrinsic::fabs, {back}),
+                                             intrinsic(llvm::Intrinsic::fabs, {value}));
       Value* shrink = builder_.CreateSub(bits, builder_.getInt16(1));
       Value* grow = builder_.CreateAdd(bits, builder_.getInt16(1));
-      Value* wantsGrowth = rounding == Rounding::Up ? builder_.CreateNot(negative)
-                           : rounding == Rounding::Down ? negative : builder_.getFalse();
+      Value* wantsGrowth = rounding == Rounding::Up     ? builder_.CreateNot(negative)
+                           : rounding == Rounding::Down ? negative
+                                                        : builder_.getFalse();
       Value* moved = builder_.CreateSelect(builder_.CreateAnd(inward, wantsGrowth), grow, bits);
-      bits = builder_.CreateSelect(builder_.CreateAnd(outward, builder_.CreateNot(wantsGrowth)), shrink, moved);
+      bits =
+          builder_.CreateSelect(builder_.CreateAnd(outward, builder_.CreateNot(wantsGrowth)), shrink, moved);
     }
     return builder_.CreateSelect(isNumber, bits, nan);
   }
@@ -67,7 +75,8 @@ llvm::Value* FunctionTranslator::floatToHalf(Value* value, Type type, Rounding r
   } else if (rounding == Rounding::Down) {
     increment = builder_.CreateSelect(negative, i32(0xffff), i32(0));
   }
-  Value* rounded = builder_.CreateTrunc(builder_.CreateLShr(builder_.CreateAdd(bits, increment), 16), intType(16));
+  Value* rounded =
+      builder_.CreateTrunc(builder_.CreateLShr(builder_.CreateAdd(bits, increment), 16), intType(16));
   return builder_.CreateSelect(isNumber, rounded, nan);
 }
 
@@ -99,7 +108,8 @@ void FunctionTranslator::halfArithmetic(const Instruction& i, llvm::Instruction:
   Value* result = eachHalf(type, {read(i, 1, type), read(i, 2, type)}, [&](llvm::ArrayRef<Value*> v) {
     Value* a = halfToFloat(v[0], one);
     Value* b = halfToFloat(v[1], one);
-    // A float has more than twice the bits of a half and two more: rounding to it first does no harm (Figueroa).
+    // A float has more than twice the bits of a half and two more: rounding to it first does no harm
+    // (Figueroa).
     return clampHalf(i, floatToHalf(builder_.CreateBinOp(operation, a, b), one), one);
   });
   write(i, 0, result, type);
@@ -120,7 +130,8 @@ void FunctionTranslator::halfMinMax(const Instruction& i, bool isMin) {
     Value* y = halfToFloat(b, one);
     Value* wide = floatMinMax(x, y, isMin, i.has(Modifier::NaN));
     Value* result = floatToHalf(wide, one);
-    if (signs != nullptr) result = builder_.CreateOr(builder_.CreateAnd(result, builder_.getInt16(0x7fff)), signs);
+    if (signs != nullptr)
+      result = builder_.CreateOr(builder_.CreateAnd(result, builder_.getInt16(0x7fff)), signs);
     return result;
   };
   Value* result = eachHalf(type, {read(i, 1, type), read(i, 2, type)}, once);

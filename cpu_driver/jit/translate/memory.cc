@@ -1,4 +1,5 @@
-// Loads, stores and addresses. Vector accesses are one access an element: that is how they are vectorised across threads.
+// Loads, stores and addresses. Vector accesses are one access an element: that is how they are vectorised
+// across threads.
 #include "cpu_driver/jit/translate/function_translator.h"
 
 namespace vgpu::jit {
@@ -7,7 +8,9 @@ llvm::Value* FunctionTranslator::byteOffset(Value* pointer, uint64_t bytes) {
   return bytes == 0 ? pointer : builder_.CreatePtrAdd(pointer, builder_.getInt64(bytes));
 }
 
-llvm::Value* FunctionTranslator::widened(Value* address) { return builder_.CreateZExtOrTrunc(toBits(address), intType(64)); }
+llvm::Value* FunctionTranslator::widened(Value* address) {
+  return builder_.CreateZExtOrTrunc(toBits(address), intType(64));
+}
 
 llvm::Value* FunctionTranslator::asPointer(Value* address) {
   return builder_.CreateIntToPtr(widened(address), llvm::PointerType::get(context_, 0));
@@ -18,17 +21,22 @@ llvm::Value* FunctionTranslator::sharedBase() { return mark(Marker::SharedBase);
 // Where a variable or parameter is, as a pointer.
 llvm::Value* FunctionTranslator::variablePointer(const Instruction& i, const Operand& operand) {
   switch (operand.kind) {
-    case Operand::Kind::Parameter: return parameters_[operand.index];
-    case Operand::Kind::Result: return results_[operand.index];
+    case Operand::Kind::Parameter:
+      return parameters_[operand.index];
+    case Operand::Kind::Result:
+      return results_[operand.index];
     case Operand::Kind::LocalVariable:
       if (variables_[operand.index] != nullptr) return variables_[operand.index];
       return byteOffset(sharedBase(), module_.sharedOffset(&body_.variables[operand.index]).value_or(0));
     case Operand::Kind::ModuleVariable: {
       const ptx::Variable& variable = module_.source().variables()[operand.index];
-      if (variable.space == Space::Shared) return byteOffset(sharedBase(), module_.sharedOffset(&variable).value_or(0));
+      if (variable.space == Space::Shared)
+        return byteOffset(sharedBase(), module_.sharedOffset(&variable).value_or(0));
       return mark(Marker::Symbol, {i32(operand.index)});
     }
-    default: invalid(i, "no variable"); return llvm::ConstantPointerNull::get(llvm::PointerType::get(context_, 0));
+    default:
+      invalid(i, "no variable");
+      return llvm::ConstantPointerNull::get(llvm::PointerType::get(context_, 0));
   }
 }
 
@@ -83,18 +91,21 @@ void FunctionTranslator::tagSpace(llvm::Instruction* access, Space space) {
   }
 }
 
-llvm::Value* FunctionTranslator::loadElement(const Access& access, Value* pointer, Type type, uint32_t alignment) {
+llvm::Value* FunctionTranslator::loadElement(const Access& access, Value* pointer, Type type,
+                                             uint32_t alignment) {
   llvm::Type* loaded = typeOf(type);
   bool atomic = access.ordering != llvm::AtomicOrdering::NotAtomic;
   if (atomic) loaded = intType(std::max(8u, ptx::bitsOf(type)));
   auto* load = builder_.CreateAlignedLoad(loaded, pointer, llvm::Align(alignment), access.isVolatile);
   if (atomic) load->setAtomic(access.ordering);
-  if (access.readOnly && !atomic) load->setMetadata(llvm::LLVMContext::MD_invariant_load, module_.emptyNode());
+  if (access.readOnly && !atomic)
+    load->setMetadata(llvm::LLVMContext::MD_invariant_load, module_.emptyNode());
   tagSpace(load, access.space);
   return atomic ? fromBits(load, type) : load;
 }
 
-void FunctionTranslator::storeElement(const Access& access, Value* pointer, Value* value, uint32_t alignment) {
+void FunctionTranslator::storeElement(const Access& access, Value* pointer, Value* value,
+                                      uint32_t alignment) {
   bool atomic = access.ordering != llvm::AtomicOrdering::NotAtomic;
   if (atomic) value = toBits(value);
   auto* store = builder_.CreateAlignedStore(value, pointer, llvm::Align(alignment), access.isVolatile);
@@ -116,7 +127,8 @@ void FunctionTranslator::load(const Instruction& i) {
     if (own->isDoubleTy() && size == 8) return Type::F64;
     return type;
   };
-  if (to.kind != Operand::Kind::Vector) return write(i, to, loadElement(access, pointer, typeFor(to), size), type);
+  if (to.kind != Operand::Kind::Vector)
+    return write(i, to, loadElement(access, pointer, typeFor(to), size), type);
   for (uint32_t k = 0; k < to.count; ++k) {
     const Operand& part = element(to, k);
     if (part.kind == Operand::Kind::Sink) continue;
@@ -153,13 +165,22 @@ void FunctionTranslator::isSpace(const Instruction& i) {
   auto inParameters = [&]() -> Value* {
     if (!source_.kernel || source_.parameters.empty()) return builder_.getFalse();
     Value* begin = builder_.CreatePtrToInt(mark(Marker::ParamBase), intType(64));
-    return builder_.CreateICmpULT(builder_.CreateSub(address, begin), builder_.getInt64(source_.parameterBytes));
+    return builder_.CreateICmpULT(builder_.CreateSub(address, begin),
+                                  builder_.getInt64(source_.parameterBytes));
   };
   switch (i.space) {
-    case Space::Shared: result = mark(Marker::IsShared, {pointer}); break;
-    case Space::Local: result = mark(Marker::IsLocal, {pointer}); break;
-    case Space::Const: result = mark(Marker::IsConstant, {pointer}); break;
-    case Space::Param: result = inParameters(); break;
+    case Space::Shared:
+      result = mark(Marker::IsShared, {pointer});
+      break;
+    case Space::Local:
+      result = mark(Marker::IsLocal, {pointer});
+      break;
+    case Space::Const:
+      result = mark(Marker::IsConstant, {pointer});
+      break;
+    case Space::Param:
+      result = inParameters();
+      break;
     default: {
       Value* other = builder_.CreateOr(mark(Marker::IsShared, {pointer}), mark(Marker::IsLocal, {pointer}));
       other = builder_.CreateOr(other, mark(Marker::IsConstant, {pointer}));
@@ -173,7 +194,8 @@ void FunctionTranslator::isSpace(const Instruction& i) {
 void FunctionTranslator::convertAddress(const Instruction& i) {
   Value* address = nullptr;
   const Operand& from = operand(i, 1);
-  address = from.kind == Operand::Kind::Register ? widened(readRegister(from, registerType(from))) : read(i, from, Type::B64);
+  address = from.kind == Operand::Kind::Register ? widened(readRegister(from, registerType(from)))
+                                                 : read(i, from, Type::B64);
   if (i.space == Space::Shared) {
     if (i.has(Modifier::To)) {
       address = builder_.CreateSub(address, builder_.CreatePtrToInt(sharedBase(), intType(64)));
@@ -188,7 +210,8 @@ void FunctionTranslator::convertAddress(const Instruction& i) {
 void FunctionTranslator::mapAddress(const Instruction& i) { write(i, 0, read(i, 1, i.types[0]), i.types[0]); }
 void FunctionTranslator::getCtaRank(const Instruction& i) { write(i, 0, i32(0), Type::U32); }
 
-// cp.async copies at once, which its waits allow. A fourth operand is the source's size, or a predicate to ignore it.
+// cp.async copies at once, which its waits allow. A fourth operand is the source's size, or a predicate to
+// ignore it.
 void FunctionTranslator::copyAsync(const Instruction& i) {
   if (!i.has(Modifier::Async)) return unsupported(i);
   if (i.has(Modifier::Mbarrier)) return unsupported(i);
@@ -212,9 +235,12 @@ void FunctionTranslator::copyAsync(const Instruction& i) {
     builder_.CreateCondBr(builder_.CreateICmpUGT(limit, i32(at)), reads, joined);
     builder_.SetInsertPoint(reads);
     Value* word = builder_.CreateAlignedLoad(intType(32), byteOffset(from, at), llvm::Align(4));
-    Value* shift = builder_.CreateBinaryIntrinsic(llvm::Intrinsic::umin, builder_.CreateSub(limit, i32(at)), i32(4));
+    Value* shift =
+        builder_.CreateBinaryIntrinsic(llvm::Intrinsic::umin, builder_.CreateSub(limit, i32(at)), i32(4));
     Value* bits = builder_.CreateZExt(builder_.CreateShl(shift, 3), intType(64));
-    Value* mask = builder_.CreateTrunc(builder_.CreateSub(builder_.CreateShl(builder_.getInt64(1), bits), builder_.getInt64(1)), intType(32));
+    Value* mask = builder_.CreateTrunc(
+        builder_.CreateSub(builder_.CreateShl(builder_.getInt64(1), bits), builder_.getInt64(1)),
+        intType(32));
     word = builder_.CreateAnd(word, mask);
     builder_.CreateBr(joined);
     builder_.SetInsertPoint(joined);

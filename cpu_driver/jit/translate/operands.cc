@@ -46,7 +46,8 @@ llvm::Value* FunctionTranslator::toBits(Value* value) {
 llvm::Value* FunctionTranslator::observedBits(Value* value) {
   Value* bits = toBits(value);
   auto* cast = llvm::dyn_cast<llvm::BitCastInst>(bits);
-  if (cast != nullptr && value->getType()->isFloatTy()) cast->setMetadata("vgpu.observed", module_.emptyNode());
+  if (cast != nullptr && value->getType()->isFloatTy())
+    cast->setMetadata("vgpu.observed", module_.emptyNode());
   return bits;
 }
 

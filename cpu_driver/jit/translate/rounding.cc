@@ -1,6 +1,7 @@
-// Rounding, .ftz and .sat. The processor stays in round-to-nearest: another rounding is the nearest result, moved by one
-// place where its exact error says so. f32 goes through double, whose result is first rounded to odd (its last bit set
-// when inexact), after which a second rounding is right (Boldo and Melquiond, "Emulation of FMA and correctly rounded sums").
+// Rounding, .ftz and .sat. The processor stays in round-to-nearest: another rounding is the nearest result,
+// moved by one place where its exact error says so. f32 goes through double, whose result is first rounded to
+// odd (its last bit set when inexact), after which a second rounding is right (Boldo and Melquiond,
+// "Emulation of FMA and correctly rounded sums").
 #include <cfloat>
 #include <cmath>
 
@@ -35,8 +36,9 @@ llvm::Value* FunctionTranslator::canonical(Value* value) {
   return builder_.CreateSelect(isNan(value), constant(Type::F32, 0x7fffffff), value);
 }
 
-// `value` moved by one place towards +infinity where `up`, else towards -infinity; unchanged where not `change`.
-// Integers of the bits order floats of one sign, so one step is +1 or -1 by sign; zero steps to the smallest number.
+// `value` moved by one place towards +infinity where `up`, else towards -infinity; unchanged where not
+// `change`. Integers of the bits order floats of one sign, so one step is +1 or -1 by sign; zero steps to the
+// smallest number.
 llvm::Value* FunctionTranslator::nextToward(Value* value, Value* up, Value* change) {
   llvm::Type* type = value->getType();
   Value* bits = toBits(value);
@@ -45,15 +47,18 @@ llvm::Value* FunctionTranslator::nextToward(Value* value, Value* up, Value* chan
   Value* zero = llvm::ConstantFP::get(type, 0.0);
   Value* negative = builder_.CreateICmpSLT(bits, llvm::ConstantInt::get(whole, 0));
   Value* grows = builder_.CreateXor(up, negative);
-  Value* step = builder_.CreateSelect(grows, llvm::ConstantInt::get(whole, 1), llvm::ConstantInt::getAllOnesValue(whole));
+  Value* step = builder_.CreateSelect(grows, llvm::ConstantInt::get(whole, 1),
+                                      llvm::ConstantInt::getAllOnesValue(whole));
   Value* moved = builder_.CreateAdd(bits, step);
   llvm::APInt sign = llvm::APInt::getSignMask(width);
-  Value* smallest = builder_.CreateSelect(up, llvm::ConstantInt::get(whole, 1), llvm::ConstantInt::get(whole, sign | 1));
+  Value* smallest =
+      builder_.CreateSelect(up, llvm::ConstantInt::get(whole, 1), llvm::ConstantInt::get(whole, sign | 1));
   moved = builder_.CreateSelect(builder_.CreateFCmpOEQ(value, zero), smallest, moved);
   return builder_.CreateBitCast(builder_.CreateSelect(change, moved, bits), type);
 }
 
-// The error of `value` is `error` (exact minus value, any scale): makes the last bit of a double say "inexact".
+// The error of `value` is `error` (exact minus value, any scale): makes the last bit of a double say
+// "inexact".
 llvm::Value* FunctionTranslator::oddDouble(Value* value, Value* error) {
   Value* zero = llvm::ConstantFP::get(error->getType(), 0.0);
   Value* bits = toBits(value);
@@ -71,8 +76,8 @@ llvm::Value* FunctionTranslator::oddFloat(Value* value) {
   return nextToward(nearest, builder_.CreateFCmpOGT(error, zero), builder_.CreateAnd(finite, even));
 }
 
-// Moves the nearest result where its error lies on the wrong side of it. A result that overflowed comes back to the
-// largest number where the rounding points inwards, since the error is then the opposite infinity.
+// Moves the nearest result where its error lies on the wrong side of it. A result that overflowed comes back
+// to the largest number where the rounding points inwards, since the error is then the opposite infinity.
 llvm::Value* FunctionTranslator::adjust(Value* nearest, Value* error, Rounding rounding) {
   if (rounding == Rounding::Nearest) return nearest;
   Value* zero = llvm::ConstantFP::get(error->getType(), 0.0);
@@ -96,7 +101,8 @@ llvm::Value* FunctionTranslator::narrowDouble(Value* value, Rounding rounding) {
 std::pair<llvm::Value*, llvm::Value*> FunctionTranslator::twoSum(Value* a, Value* b) {
   Value* sum = builder_.CreateFAdd(a, b);
   Value* part = builder_.CreateFSub(sum, a);
-  Value* error = builder_.CreateFAdd(builder_.CreateFSub(a, builder_.CreateFSub(sum, part)), builder_.CreateFSub(b, part));
+  Value* error = builder_.CreateFAdd(builder_.CreateFSub(a, builder_.CreateFSub(sum, part)),
+                                     builder_.CreateFSub(b, part));
   return {sum, error};
 }
 
@@ -108,8 +114,10 @@ llvm::Value* FunctionTranslator::roundedAdd(Value* a, Value* b, Rounding roundin
     Value* result = adjust(sum, error, rounding);
     if (rounding != Rounding::Down) return result;
     Value* zero = llvm::ConstantFP::get(sum->getType(), 0.0);
-    Value* bothPositive = builder_.CreateICmpSGE(builder_.CreateOr(toBits(a), toBits(b)), builder_.getInt64(0));
-    Value* negative = builder_.CreateAnd(builder_.CreateFCmpOEQ(result, zero), builder_.CreateNot(bothPositive));
+    Value* bothPositive =
+        builder_.CreateICmpSGE(builder_.CreateOr(toBits(a), toBits(b)), builder_.getInt64(0));
+    Value* negative =
+        builder_.CreateAnd(builder_.CreateFCmpOEQ(result, zero), builder_.CreateNot(bothPositive));
     return builder_.CreateSelect(negative, llvm::ConstantFP::get(sum->getType(), -0.0), result);
   }
   return roundedFma(a, f32(1), b, rounding);
@@ -120,7 +128,8 @@ llvm::Value* FunctionTranslator::roundedMul(Value* a, Value* b, Rounding roundin
   if (rounding == Rounding::Nearest) return nearest;
   if (a->getType()->isFloatTy()) {
     llvm::Type* wide = builder_.getDoubleTy();
-    return narrowDouble(builder_.CreateFMul(builder_.CreateFPExt(a, wide), builder_.CreateFPExt(b, wide)), rounding);
+    return narrowDouble(builder_.CreateFMul(builder_.CreateFPExt(a, wide), builder_.CreateFPExt(b, wide)),
+                        rounding);
   }
   return adjust(nearest, intrinsic(llvm::Intrinsic::fma, {a, b, builder_.CreateFNeg(nearest)}), rounding);
 }
@@ -135,7 +144,8 @@ llvm::Value* FunctionTranslator::roundedFma(Value* a, Value* b, Value* c, Roundi
     Value* result = narrowDouble(oddDouble(sum, error), rounding);
     if (rounding != Rounding::Down) return result;
     // x + (-x) is -0 when rounding downwards; +0 + +0 stays.
-    Value* anyNegative = builder_.CreateICmpSLT(builder_.CreateOr(toBits(product), toBits(addend)), builder_.getInt64(0));
+    Value* anyNegative =
+        builder_.CreateICmpSLT(builder_.CreateOr(toBits(product), toBits(addend)), builder_.getInt64(0));
     Value* exactZero = builder_.CreateFCmpOEQ(sum, llvm::ConstantFP::get(wide, 0.0));
     return builder_.CreateSelect(builder_.CreateAnd(exactZero, anyNegative), f32(-0.0), result);
   }

@@ -1,7 +1,6 @@
 // Textures and surfaces: one service of the driver, told what to do by kernel/texture_operation.h.
-#include "cpu_driver/kernel/texture_operation.h"
-
 #include "cpu_driver/jit/translate/function_translator.h"
+#include "cpu_driver/kernel/texture_operation.h"
 
 namespace vgpu::jit {
 namespace {
@@ -14,23 +13,38 @@ using kernel::TextureType;
 
 TextureType textureType(Type type) {
   switch (type) {
-    case Type::S32: return TextureType::S32;
-    case Type::U32: return TextureType::U32;
-    case Type::F16: case Type::F16x2: return TextureType::F16;
-    case Type::B8: return TextureType::B8;
-    case Type::B16: return TextureType::B16;
-    case Type::B32: return TextureType::B32;
-    case Type::B64: return TextureType::B64;
-    default: return TextureType::F32;
+    case Type::S32:
+      return TextureType::S32;
+    case Type::U32:
+      return TextureType::U32;
+    case Type::F16:
+    case Type::F16x2:
+      return TextureType::F16;
+    case Type::B8:
+      return TextureType::B8;
+    case Type::B16:
+      return TextureType::B16;
+    case Type::B32:
+      return TextureType::B32;
+    case Type::B64:
+      return TextureType::B64;
+    default:
+      return TextureType::F32;
   }
 }
 
 uint32_t coordinateCount(TextureGeometry geometry) {
   switch (geometry) {
-    case TextureGeometry::D1: case TextureGeometry::Buffer: return 1;
-    case TextureGeometry::D2: case TextureGeometry::Array1: return 2;
-    case TextureGeometry::CubeArray: return 4;
-    default: return 3;
+    case TextureGeometry::D1:
+    case TextureGeometry::Buffer:
+      return 1;
+    case TextureGeometry::D2:
+    case TextureGeometry::Array1:
+      return 2;
+    case TextureGeometry::CubeArray:
+      return 4;
+    default:
+      return 3;
   }
 }
 
@@ -58,7 +72,8 @@ llvm::Value* FunctionTranslator::textureHandle(const Instruction& i, const Opera
 }
 
 // [object, {coordinates}]; an array's layer comes first in PTX and last in the operation.
-bool FunctionTranslator::textureOperands(const Instruction& i, const Operand& operand, Type type, TextureOperands& out) {
+bool FunctionTranslator::textureOperands(const Instruction& i, const Operand& operand, Type type,
+                                         TextureOperands& out) {
   if (operand.kind != Operand::Kind::Texture || operand.count < 2) {
     invalid(i, "a texture operand is needed");
     return false;
@@ -91,7 +106,8 @@ llvm::Value* FunctionTranslator::registers4(llvm::ArrayRef<Value*> values) {
   auto* type = llvm::FixedVectorType::get(intType(32), 4);
   Value* packed = llvm::Constant::getNullValue(type);
   for (size_t k = 0; k < values.size() && k < 4; ++k) {
-    if (values[k] != nullptr) packed = builder_.CreateInsertElement(packed, toBits(values[k]), builder_.getInt64(k));
+    if (values[k] != nullptr)
+      packed = builder_.CreateInsertElement(packed, toBits(values[k]), builder_.getInt64(k));
   }
   return packed;
 }
@@ -102,8 +118,10 @@ void FunctionTranslator::writeTexels(const Instruction& i, const Operand& to, Va
     Value* bits = nullptr;
     if (ptx::bitsOf(type) == 64) {
       if (k > 1) return unsupported(i);
-      Value* low = builder_.CreateZExt(builder_.CreateExtractElement(texels, builder_.getInt64(2 * k)), intType(64));
-      Value* high = builder_.CreateZExt(builder_.CreateExtractElement(texels, builder_.getInt64(2 * k + 1)), intType(64));
+      Value* low =
+          builder_.CreateZExt(builder_.CreateExtractElement(texels, builder_.getInt64(2 * k)), intType(64));
+      Value* high = builder_.CreateZExt(builder_.CreateExtractElement(texels, builder_.getInt64(2 * k + 1)),
+                                        intType(64));
       bits = builder_.CreateOr(low, builder_.CreateShl(high, 32));
     } else {
       bits = builder_.CreateExtractElement(texels, builder_.getInt64(k));
@@ -163,9 +181,10 @@ void FunctionTranslator::gather(const Instruction& i) {
 
 // `detail`: the place of what is asked in the list of PTX's query words, width first.
 void FunctionTranslator::textureQuery(const Instruction& i) {
-  static constexpr Modifier kQueries[] = {Modifier::Width, Modifier::Height, Modifier::Depth, Modifier::ChannelDataType,
-                                          Modifier::ChannelOrder, Modifier::NormalizedCoords, Modifier::ArraySize,
-                                          Modifier::NumMipmapLevels, Modifier::NumSamples};
+  static constexpr Modifier kQueries[] = {
+      Modifier::Width,           Modifier::Height,          Modifier::Depth,
+      Modifier::ChannelDataType, Modifier::ChannelOrder,    Modifier::NormalizedCoords,
+      Modifier::ArraySize,       Modifier::NumMipmapLevels, Modifier::NumSamples};
   TextureOperation operation;
   operation.action = TextureAction::Query;
   operation.detail = 255;
@@ -175,14 +194,17 @@ void FunctionTranslator::textureQuery(const Instruction& i) {
   const Operand& object = operand(i, 1);
   if (operation.detail == 255 || object.kind != Operand::Kind::Address) return unsupported(i);
   Value* level = i.operandCount > 2 ? read(i, 2, Type::B32) : i32(0);
-  Value* texels = mark(Marker::Texture, {textureHandle(i, element(object, 0)), builder_.getInt64(operation.packed()),
-                                         registers4({}), registers4({level})});
+  Value* texels =
+      mark(Marker::Texture, {textureHandle(i, element(object, 0)), builder_.getInt64(operation.packed()),
+                             registers4({}), registers4({level})});
   write(i, 0, builder_.CreateExtractElement(texels, uint64_t{0}), Type::B32);
 }
 
 namespace {
 SurfaceBounds boundsOf(const Instruction& i) {
-  return i.has(Modifier::Clamp) ? SurfaceBounds::Clamp : i.has(Modifier::Zero) ? SurfaceBounds::Zero : SurfaceBounds::Trap;
+  return i.has(Modifier::Clamp)  ? SurfaceBounds::Clamp
+         : i.has(Modifier::Zero) ? SurfaceBounds::Zero
+                                 : SurfaceBounds::Trap;
 }
 uint8_t componentsOf(const Instruction& i) { return i.has(Modifier::V4) ? 4 : i.has(Modifier::V2) ? 2 : 1; }
 }  // namespace
@@ -192,8 +214,12 @@ void FunctionTranslator::surfaceLoad(const Instruction& i) {
   TextureOperands operands;
   if (i.typeCount < 1 || !geometry || !i.has(Modifier::B)) return unsupported(i);
   if (!textureOperands(i, operand(i, 1), Type::S32, operands)) return;
-  TextureOperation operation{TextureAction::SurfaceLoad, TextureGeometry(*geometry), textureType(i.types[0]), TextureType::S32,
-                             componentsOf(i), uint8_t(boundsOf(i))};
+  TextureOperation operation{TextureAction::SurfaceLoad,
+                             TextureGeometry(*geometry),
+                             textureType(i.types[0]),
+                             TextureType::S32,
+                             componentsOf(i),
+                             uint8_t(boundsOf(i))};
   Value* texels = mark(Marker::Texture, {operands.handle, builder_.getInt64(operation.packed()),
                                          registers4(operands.coordinates), registers4({})});
   writeTexels(i, operand(i, 0), texels, i.types[0]);
@@ -204,8 +230,12 @@ void FunctionTranslator::surfaceStore(const Instruction& i) {
   TextureOperands operands;
   if (i.typeCount < 1 || !geometry || !i.has(Modifier::B)) return unsupported(i);
   if (!textureOperands(i, operand(i, 0), Type::S32, operands)) return;
-  TextureOperation operation{TextureAction::SurfaceStore, TextureGeometry(*geometry), textureType(i.types[0]), TextureType::S32,
-                             componentsOf(i), uint8_t(boundsOf(i))};
+  TextureOperation operation{TextureAction::SurfaceStore,
+                             TextureGeometry(*geometry),
+                             textureType(i.types[0]),
+                             TextureType::S32,
+                             componentsOf(i),
+                             uint8_t(boundsOf(i))};
   const Operand& from = operand(i, 1);
   bool vector = from.kind == Operand::Kind::Vector;
   Value* values[4] = {};
@@ -219,7 +249,8 @@ void FunctionTranslator::surfaceStore(const Instruction& i) {
       values[k] = builder_.CreateZExtOrTrunc(bits, intType(32));
     }
   }
-  mark(Marker::Texture, {operands.handle, builder_.getInt64(operation.packed()), registers4(operands.coordinates), registers4(values)});
+  mark(Marker::Texture, {operands.handle, builder_.getInt64(operation.packed()),
+                         registers4(operands.coordinates), registers4(values)});
 }
 
 }  // namespace vgpu::jit

@@ -1,7 +1,8 @@
-// For tests: a PTX kernel translated, compiled by LLVM's own JIT and run as one thread, with a parameter block and shared
-// memory that the test gives. Markers other than addresses end the test.
+// For tests: a PTX kernel translated, compiled by LLVM's own JIT and run as one thread, with a parameter
+// block and shared memory that the test gives. Markers other than addresses end the test.
 #pragma once
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <llvm/ExecutionEngine/Orc/LLJIT.h>
 #include <llvm/Support/TargetSelect.h>
@@ -39,7 +40,8 @@ class Program {
     function.module->setDataLayout(jit_->getDataLayout());
     llvm::orc::SymbolMap symbols;
     auto define = [&](const char* name, auto* address) {
-      symbols[jit_->mangleAndIntern(name)] = {llvm::orc::ExecutorAddr::fromPtr(address), llvm::JITSymbolFlags::Exported};
+      symbols[jit_->mangleAndIntern(name)] = {llvm::orc::ExecutorAddr::fromPtr(address),
+                                              llvm::JITSymbolFlags::Exported};
     };
     define("vgpu.param.base", &paramBase);
     define("vgpu.shared.base", &sharedBase);
@@ -70,9 +72,11 @@ class Program {
 inline std::string kernel(std::string_view body, std::string_view declarations = {}) {
   std::string text = ".version 8.6\n.target sm_90\n.address_size 64\n";
   text += declarations;
-  text += ".visible .entry test(.param .u64 in, .param .u64 out)\n{\n"
-          ".reg .pred %p<9>; .reg .b16 %h<9>; .reg .b32 %r<9>; .reg .b64 %rd<9>; .reg .f32 %f<9>; .reg .f64 %fd<9>;\n"
-          "ld.param.u64 %rd1, [in];\nld.param.u64 %rd2, [out];\n";
+  text +=
+      ".visible .entry test(.param .u64 in, .param .u64 out)\n{\n"
+      ".reg .pred %p<9>; .reg .b16 %h<9>; .reg .b32 %r<9>; .reg .b64 %rd<9>; .reg .f32 %f<9>; .reg .f64 "
+      "%fd<9>;\n"
+      "ld.param.u64 %rd1, [in];\nld.param.u64 %rd2, [out];\n";
   text += body;
   return text + "\nret;\n}\n";
 }
@@ -101,11 +105,16 @@ class Operation {
  private:
   static std::string_view typeOf(char letter) {
     switch (letter) {
-      case 'h': return "b16";
-      case 'l': return "b64";
-      case 'f': return "f32";
-      case 'd': return "f64";
-      default: return "b32";
+      case 'h':
+        return "b16";
+      case 'l':
+        return "b64";
+      case 'f':
+        return "f32";
+      case 'd':
+        return "f64";
+      default:
+        return "b32";
     }
   }
 
@@ -125,8 +134,10 @@ class Operation {
       if (predicate) body += "setp.ne.u32 " + name + ", " + own + ", 0;\n";
     }
     body += std::string(code) + "\n";
-    if (letters[0] == 'p') body += "selp.u32 d_bits, 1, 0, d;\nst.global.b32 [%rd2], d_bits;\n";
-    else body += "st.global." + std::string(typeOf(letters[0])) + " [%rd2], d;\n";
+    if (letters[0] == 'p')
+      body += "selp.u32 d_bits, 1, 0, d;\nst.global.b32 [%rd2], d_bits;\n";
+    else
+      body += "st.global." + std::string(typeOf(letters[0])) + " [%rd2], d;\n";
     return kernel(body);
   }
 

@@ -15,7 +15,8 @@ void FunctionTranslator::barrierReduce(const Instruction& i) {
                    : i.has(Modifier::And) ? ReduceOperation::And
                                           : ReduceOperation::Or;
   Value* count = counted ? read(i, 2, Type::U32) : i32(0);
-  Value* result = mark(Marker::BarrierReduce, {i32(uint32_t(operation)), read(i, 1, Type::U32), count, readPredicate(i, counted ? 3 : 2)});
+  Value* result = mark(Marker::BarrierReduce, {i32(uint32_t(operation)), read(i, 1, Type::U32), count,
+                                               readPredicate(i, counted ? 3 : 2)});
   if (operation == ReduceOperation::Popc) return write(i, 0, result, Type::U32);
   write(i, 0, builder_.CreateICmpNE(result, i32(0)), Type::Pred);
 }
@@ -40,8 +41,10 @@ void FunctionTranslator::barrier(const Instruction& i) {
 
 void FunctionTranslator::shuffle(const Instruction& i) {
   size_t first = i.paired ? 2 : 1;
-  auto mode = i.has(Modifier::Up) ? ShuffleMode::Up : i.has(Modifier::Down) ? ShuffleMode::Down
-              : i.has(Modifier::Bfly) ? ShuffleMode::Bfly : ShuffleMode::Idx;
+  auto mode = i.has(Modifier::Up)     ? ShuffleMode::Up
+              : i.has(Modifier::Down) ? ShuffleMode::Down
+              : i.has(Modifier::Bfly) ? ShuffleMode::Bfly
+                                      : ShuffleMode::Idx;
   Value* mask = memberMask(i, first + 3);
   Value* value = read(i, first, Type::B32);
   Value* b = read(i, first + 1, Type::U32);
@@ -52,8 +55,10 @@ void FunctionTranslator::shuffle(const Instruction& i) {
 }
 
 void FunctionTranslator::vote(const Instruction& i) {
-  auto mode = i.has(Modifier::Ballot) ? VoteMode::Ballot : i.has(Modifier::All) ? VoteMode::All
-              : i.has(Modifier::Any) ? VoteMode::Any : VoteMode::Uni;
+  auto mode = i.has(Modifier::Ballot) ? VoteMode::Ballot
+              : i.has(Modifier::All)  ? VoteMode::All
+              : i.has(Modifier::Any)  ? VoteMode::Any
+                                      : VoteMode::Uni;
   Value* mask = memberMask(i, 2);
   Value* result = mark(Marker::Vote, {i32(uint32_t(mode)), mask, readPredicate(i, 1)});
   if (mode == VoteMode::Ballot) return write(i, 0, result, Type::B32);
@@ -70,7 +75,9 @@ void FunctionTranslator::match(const Instruction& i) {
   if (i.paired) write(i, 1, builder_.CreateExtractValue(both, 1), Type::Pred);
 }
 
-void FunctionTranslator::activeMask(const Instruction& i) { write(i, 0, mark(Marker::ActiveMask), Type::B32); }
+void FunctionTranslator::activeMask(const Instruction& i) {
+  write(i, 0, mark(Marker::ActiveMask), Type::B32);
+}
 
 void FunctionTranslator::redux(const Instruction& i) {
   bool isSigned = ptx::isSigned(i.types[0]);
