@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "cpu_driver/jit/compiler.h"
+#include "cpu_driver/kernel/cache.h"
 #include "cpu_driver/runtime/configuration.h"
 
 namespace vgpu::cpu {
@@ -77,9 +78,26 @@ VgpuJitRequest requestFor(const KernelCode& code, kernel::Dim3 block) {
   return request;
 }
 
+const kernel::ImageCache& cache() {
+  static const kernel::ImageCache kCache(configuration().cacheDirectory);
+  return kCache;
+}
+
+Failure load(std::span<const std::byte> blob, std::shared_ptr<kernel::LoadedImage>* image) {
+  auto loaded = kernel::loadImage(blob);
+  if (!loaded) return {CUDA_ERROR_INVALID_IMAGE, loaded.error().message()};
+  *image = std::move(*loaded);
+  return {};
+}
+
 }  // namespace
 
-Failure makeImage(const KernelCode& code, kernel::Dim3 block, std::shared_ptr<kernel::LoadedImage>* image) {
+Failure makeImage(const KernelCode& code, const kernel::Digest& module, kernel::Dim3 block,
+                  std::shared_ptr<kernel::LoadedImage>* image) {
+  const kernel::CacheKey key{module, code.name(), block, configuration().form, configuration().exactChecks};
+  if (const auto kept = cache().find(key)) {
+    if (load(*kept, image).code == CUDA_SUCCESS) return {};
+  }
   if (!compiler().error.empty()) return {CUDA_ERROR_JIT_COMPILER_NOT_FOUND, compiler().error};
   const VgpuJitRequest request = requestFor(code, block);
   VgpuJitAnswer answer = compiler().compile(&request);
@@ -87,12 +105,9 @@ Failure makeImage(const KernelCode& code, kernel::Dim3 block, std::shared_ptr<ke
   if (answer.status != kVgpuJitOk) {
     failure = {codeOf(answer.status), answer.log};
   } else {
-    auto loaded = kernel::loadImage({reinterpret_cast<const std::byte*>(answer.image), answer.imageBytes});
-    if (loaded) {
-      *image = std::move(*loaded);
-    } else {
-      failure = {CUDA_ERROR_INVALID_IMAGE, loaded.error().message()};
-    }
+    const std::span blob(reinterpret_cast<const std::byte*>(answer.image), answer.imageBytes);
+    failure = load(blob, image);
+    if (failure.code == CUDA_SUCCESS) cache().put(key, blob);
   }
   compiler().release(&answer);
   return failure;

@@ -5,10 +5,13 @@
 
 #include <memory>
 
+#include "cpu_driver/kernel/digest.h"
 #include "cpu_driver/runtime/kernel_code.h"
 
 namespace vgpu::cpu {
 
-Failure makeImage(const KernelCode& code, kernel::Dim3 block, std::shared_ptr<kernel::LoadedImage>* image);
+// `module`: the digest of the module's text.
+Failure makeImage(const KernelCode& code, const kernel::Digest& module, kernel::Dim3 block,
+                  std::shared_ptr<kernel::LoadedImage>* image);
 
 }  // namespace vgpu::cpu

@@ -25,8 +25,14 @@ unsigned mostThreadsOf(const ptx::Directives& directives) {
 
 }  // namespace
 
-KernelCode::KernelCode(std::shared_ptr<const ptx::Module> module, uint32_t function)
-    : module_(std::move(module)), function_(function), name_(module_->functions()[function].name) {
+const kernel::Digest& ModuleDigest::get() {
+  std::call_once(once_, [this] { digest_ = kernel::digestOf(module_->text()); });
+  return digest_;
+}
+
+KernelCode::KernelCode(std::shared_ptr<const ptx::Module> module, std::shared_ptr<ModuleDigest> digest,
+                       uint32_t function)
+    : module_(std::move(module)), digest_(std::move(digest)), function_(function), name_(module_->functions()[function].name) {
   const ptx::Function& declared = module_->functions()[function];
   directives_ = declared.directives;
   parameterBytes_ = declared.parameterBytes;
@@ -94,7 +100,7 @@ void KernelCode::make(const std::shared_ptr<Variant>& variant) {
   State absent = State::Absent;
   if (!variant->state.compare_exchange_strong(absent, State::Compiling)) return;
   runOnCompileThread([self = shared_from_this(), variant] {
-    variant->failure = makeImage(*self, variant->block, &variant->image);
+    variant->failure = makeImage(*self, self->digest_->get(), variant->block, &variant->image);
     if (variant->failure.code != CUDA_SUCCESS) {
       log::error("cpu driver: a kernel does not compile",
                  {{"kernel", self->name_}, {"reason", variant->failure.log}});

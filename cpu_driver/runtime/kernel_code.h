@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "cpu_driver/kernel/digest.h"
 #include "cpu_driver/kernel/image.h"
 #include "cpu_driver/ptx/module.h"
 #include "protocol/abi/cuda.h"
@@ -24,13 +25,25 @@ struct Failure {
   std::string log;
 };
 
+// The digest of a module's text, made when the first of its kernels is looked for in the cache.
+class ModuleDigest {
+ public:
+  explicit ModuleDigest(std::shared_ptr<const ptx::Module> module) : module_(std::move(module)) {}
+  const kernel::Digest& get();
+
+ private:
+  std::shared_ptr<const ptx::Module> module_;
+  std::once_flag once_;
+  kernel::Digest digest_{};
+};
+
 class KernelCode : public std::enable_shared_from_this<KernelCode> {
  public:
   struct Parameter {
     size_t offset, sizeBytes;
   };
 
-  KernelCode(std::shared_ptr<const ptx::Module> module, uint32_t function);
+  KernelCode(std::shared_ptr<const ptx::Module> module, std::shared_ptr<ModuleDigest> digest, uint32_t function);
 
   const char* name() const { return name_.c_str(); }
   const ptx::Module& module() const { return *module_; }
@@ -66,6 +79,7 @@ class KernelCode : public std::enable_shared_from_this<KernelCode> {
   void finish(Variant& variant, State state);
 
   const std::shared_ptr<const ptx::Module> module_;
+  const std::shared_ptr<ModuleDigest> digest_;
   const uint32_t function_;
   const std::string name_;
   ptx::Directives directives_;

@@ -5,6 +5,7 @@
 #include "cpu_driver/runtime/device_printf.h"
 #include "cpu_driver/runtime/driver.h"
 #include "cpu_driver/runtime/kernel_work.h"
+#include "cpu_driver/runtime/texture_unit.h"
 
 namespace vgpu::cpu {
 namespace {

@@ -48,10 +48,11 @@ Failure choose(const std::vector<std::span<const std::byte>>& containers, std::s
 }  // namespace
 
 ModuleCode::ModuleCode(std::shared_ptr<const ptx::Module> module) : module_(std::move(module)) {
+  const auto digest = std::make_shared<ModuleDigest>(module_);
   const auto& functions = module_->functions();
   for (uint32_t i = 0; i < functions.size(); ++i) {
     if (functions[i].kernel && functions[i].defined)
-      kernels_.push_back(std::make_shared<KernelCode>(module_, i));
+      kernels_.push_back(std::make_shared<KernelCode>(module_, digest, i));
   }
 }
 
