@@ -247,6 +247,13 @@ bool prepared(Binding& binding, Call& call, Number<protocol::call::cuLinkDestroy
   binding.execution.reply(binding.submission, CUDA_ERROR_INVALID_VALUE);
   return false;
 }
+// The guest may know from a completion number, which is published just before the event, that both are over.
+template <class Call>
+bool prepared(Binding& binding, Call& call, Number<protocol::call::cuEventElapsedTime_v2>) {
+  awaitBriefly(binding.execution, call.template get<1>().value);
+  awaitBriefly(binding.execution, call.template get<2>().value);
+  return true;
+}
 // What a capture forbids to which thread the guest has checked; all its threads are one here, so the driver
 // must not judge.
 template <class Call>

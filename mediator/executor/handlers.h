@@ -33,6 +33,7 @@ void noteMapping(Execution& execution, const Submission& s, uint64_t address, ui
                  bool mapped);
 CUresult unmapRange(Execution& execution, uint64_t address, uint64_t sizeBytes);
 void limitMemoryInfo(Execution& execution, size_t& freeBytes, size_t& totalBytes);
+void awaitBriefly(const Execution& execution, CUevent event);
 void destroyContext(Execution& execution, Submission& s, Handle handle);
 void rememberGlobal(Execution& execution, const Submission& s, uint64_t address, uint64_t sizeBytes,
                     const void* owner);

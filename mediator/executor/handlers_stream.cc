@@ -39,12 +39,21 @@ void handleEventRecord(Execution& execution, Submission& s, const protocol::mess
     return execution.holdBack(*stream, s, {}, [held] { *held = false; });
   }
   if (!execution.begin(*stream, s)) return;
+  // The number first, the record behind it: whoever learns in any way that the event is over must find the number there.
+  if (marks && !stream->capturing) execution.markRetired(*stream, message.slot, s.sequence);
   const Driver& driver = execution.driver;
   status = message.flags != 0 && driver.cuEventRecordWithFlags
                ? driver.cuEventRecordWithFlags(event->driver, stream->driver, message.flags)
                : driver.cuEventRecord(event->driver, stream->driver);
-  if (marks && !stream->capturing) execution.markRetired(*stream, message.slot, s.sequence);
   execution.posted(s, status);
+}
+
+// Longer than a driver takes from one operation of a stream to the next, short enough for the dispatcher.
+void awaitBriefly(const Execution& execution, CUevent event) {
+  constexpr std::chrono::microseconds kLongest{50};
+  const MonotonicTime start = now();
+  while (execution.driver.cuEventQuery(event) == CUDA_ERROR_NOT_READY && now() - start < kLongest) {
+  }
 }
 
 // The driver only tells us that the function's turn has come. The stream is then held here, not in the
