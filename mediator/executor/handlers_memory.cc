@@ -341,6 +341,7 @@ void releaseMemoryOf(Execution& execution, ContextObject& context) {
     return block.context == &context && block.kind != MemoryKind::Mapped;
   };
   while (MemoryBlock* block = execution.addresses.findIf(ofContext)) releaseBlock(execution, *block);
+  execution.staging.forget(&context);
 }
 
 }  // namespace vgpu::executor

@@ -20,6 +20,8 @@ struct StagingBlock {
   size_t sizeBytes = 0;
   size_t sizeClass = 0;
   bool pinned = false;
+  const void* owner = nullptr;  // the context that was current when it was made; page-locked memory ends with it
+  bool ownerEnded = false;
 };
 
 class Staging {
@@ -27,18 +29,23 @@ class Staging {
   Staging(const Driver& driver, uint64_t mostBytes) : driver_(driver), mostBytes_(mostBytes) {}
   ~Staging();
 
-  // A block of at least `sizeBytes` (at most kLargestBytes); nullptr while all that may be had is in use.
-  StagingBlock* take(size_t sizeBytes);
+  // A block of at least `sizeBytes` (at most kLargestBytes) for work of the context `owner`, which is current;
+  // nullptr while all that may be had is in use.
+  StagingBlock* take(size_t sizeBytes, const void* owner);
+  // The context is about to end, and its blocks with it.
+  void forget(const void* owner);
   // True when somebody was refused a block since the last time.
   bool giveBack(StagingBlock* block);
-  bool mayHave(size_t sizeBytes);
+  bool mayHave(size_t sizeBytes, const void* owner);
 
   static constexpr std::array<size_t, 4> kClassBytes = {4096, 64 * 1024, 256 * 1024, 4 * 1024 * 1024};
   static constexpr size_t kLargestBytes = kClassBytes.back();
 
  private:
   static size_t classOf(size_t sizeBytes);
-  StagingBlock* makeBlock(size_t sizeClass);
+  StagingBlock* makeBlock(size_t sizeClass, const void* owner);
+  std::vector<StagingBlock*>::iterator freeBlockOf(size_t sizeClass, const void* owner);
+  void release(StagingBlock* block);
 
   const Driver& driver_;
   const uint64_t mostBytes_;
