@@ -1,6 +1,7 @@
 #include "mediator/daemon/executor_pool.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/log.h"
 
@@ -8,7 +9,7 @@ namespace vgpu::daemon {
 namespace {
 
 using namespace std::chrono_literals;
-constexpr auto kPrestartDelay = 500ms;
+constexpr auto kPrestartDelay = 100ms;
 constexpr std::chrono::milliseconds kFirstBackoff = 500ms, kLongestBackoff = 60s;
 
 }  // namespace
@@ -38,11 +39,13 @@ Result<ExecutorProcess> ExecutorPool::take(const std::string& tenant) {
 }
 
 void ExecutorPool::prestartLater(const std::string& tenant) {
-  loop_.cancel(timer_);
-  if (configuration_.prestart) timer_ = loop_.after(kPrestartDelay, [this, tenant] { prestartNow(tenant); });
+  // One that is due stays due: sessions in quick succession would otherwise put it off for ever.
+  if (timer_ != 0 || !configuration_.prestart) return;
+  timer_ = loop_.after(kPrestartDelay, [this, tenant] { prestartNow(tenant); });
 }
 
 void ExecutorPool::prestartNow(const std::string& tenant) {
+  loop_.cancel(std::exchange(timer_, 0));
   if (waiting_ || stopped_) return;
   waitingTenant_ = tenant;
   Result<ExecutorProcess> started = launchExecutor(configuration_, installation_, tenant);
@@ -85,7 +88,7 @@ void ExecutorPool::onDeath() {
 void ExecutorPool::retryAfterFailure(const std::string& reason) {
   backoff_ = std::clamp(backoff_ * 2, kFirstBackoff, kLongestBackoff);
   log::error("an executor did not start", {{"reason", reason}, {"next_try_ms", backoff_.count()}});
-  loop_.cancel(timer_);
+  loop_.cancel(std::exchange(timer_, 0));
   if (configuration_.prestart)
     timer_ = loop_.after(backoff_, [this, tenant = waitingTenant_] { prestartNow(tenant); });
 }
