@@ -58,7 +58,7 @@ ThreadState::~ThreadState() {
   const protocol::messages::ThreadEnded ended{};
   const auto bytes = std::as_bytes(std::span(&ended, 1));
   if (session->strict()) {
-    session->channel().call(protocol::call::ThreadEnded, id_, bytes, {});
+    session->channel().call(protocol::call::ThreadEnded | protocol::kWantsReply, id_, bytes, {});
   } else {
     session->channel().post(protocol::call::ThreadEnded, id_, bytes);
   }
