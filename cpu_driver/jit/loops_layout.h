@@ -17,7 +17,7 @@ inline llvm::Type* memoryType(llvm::Type* type) {
 }
 
 struct LoopsLayout {
-  uint32_t groups = 0, states = 0, requests = 0, locals = 0, bytes = 0;
+  uint32_t groups = 0, states = 0, requests = 0, results = 0, locals = 0, bytes = 0;
   std::vector<uint32_t> slotArrays;    // one element a thread
   std::vector<uint32_t> groupScalars;  // of slots that are scalars: one element a group
 
@@ -27,6 +27,7 @@ struct LoopsLayout {
     groups = place(plan.shape.count * sizeof(kernel::LoopsGroup));
     states = place(threads * sizeof(uint32_t));
     requests = place(plan.rendezvous ? threads * sizeof(kernel::LoopsRequest) : 0);
+    results = place(plan.rendezvous ? threads * sizeof(uint64_t) : 0);
     for (const llvm::Instruction* slot : plan.slots) {
       const auto size =
           static_cast<uint32_t>(data.getTypeAllocSize(memoryType(slot->getType())).getFixedValue());

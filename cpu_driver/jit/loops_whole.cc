@@ -72,7 +72,7 @@ class Whole {
     if (!keepsStates()) return;
     const uint32_t fields[] = {
         shape.count,         shape.size,          static_cast<uint32_t>(plan_.block.count()),
-        side_.layout.groups, side_.layout.states, side_.layout.requests};
+        side_.layout.groups, side_.layout.states, side_.layout.requests, side_.layout.results};
     for (unsigned i = 0; i < std::size(fields); ++i)
       builder.CreateStore(builder.getInt32(fields[i]), side_.scratchAt(builder, i * sizeof(uint32_t)));
     for (uint32_t group = 0; group < shape.count; ++group)
@@ -254,17 +254,10 @@ class Whole {
   }
 
   void loadResults(IRBuilder<>& builder, unsigned point) {
-    Value* values = llvm::PoisonValue::get(lanesType(plan_, builder.getInt32Ty()));
-    Value* predicates = llvm::PoisonValue::get(lanesType(plan_, builder.getInt8Ty()));
-    for (uint32_t lane = 0; lane < plan_.shape.size; ++lane) {
-      Value* thread = builder.CreateAdd(side_.firstThread, builder.getInt64(lane));
-      Value* packed = builder.CreateLoad(builder.getInt64Ty(),
-                                         side_.requestField(builder, thread, offsetof(LoopsRequest, result)));
-      values = builder.CreateInsertElement(values, builder.CreateTrunc(packed, builder.getInt32Ty()), lane);
-      Value* high =
-          builder.CreateAnd(builder.CreateTrunc(builder.CreateLShr(packed, 32), builder.getInt8Ty()), 1);
-      predicates = builder.CreateInsertElement(predicates, high, lane);
-    }
+    Value* packed = loadLanes(builder, side_.layout.results, builder.getInt64Ty());
+    Value* values = builder.CreateTrunc(packed, lanesType(plan_, builder.getInt32Ty()));
+    Value* high = builder.CreateTrunc(builder.CreateLShr(packed, 32), lanesType(plan_, builder.getInt8Ty()));
+    Value* predicates = builder.CreateAnd(high, splat(builder, builder.getInt8(1)));
     storeArray(builder, resultValues_[point], values);
     if (resultPredicates_[point]) storeArray(builder, resultPredicates_[point], predicates);
   }
@@ -536,17 +529,13 @@ class Whole {
     saveSlots(builder, plan_.liveAt[point]);
     if (resultValues_[point]) {
       Value* values = loadArray(builder, resultValues_[point]);
-      Value* predicates = resultPredicates_[point] ? loadArray(builder, resultPredicates_[point]) : nullptr;
-      for (uint32_t lane = 0; lane < plan_.shape.size; ++lane) {
-        Value* packed = builder.CreateZExt(builder.CreateExtractElement(values, lane), builder.getInt64Ty());
-        if (predicates) {
-          Value* high =
-              builder.CreateZExt(builder.CreateExtractElement(predicates, lane), builder.getInt64Ty());
-          packed = builder.CreateOr(packed, builder.CreateShl(high, 32));
-        }
-        Value* thread = builder.CreateAdd(side_.firstThread, builder.getInt64(lane));
-        builder.CreateStore(packed, side_.requestField(builder, thread, offsetof(LoopsRequest, result)));
+      Type* wide = lanesType(plan_, builder.getInt64Ty());
+      Value* packed = builder.CreateZExt(values, wide);
+      if (resultPredicates_[point]) {
+        Value* high = builder.CreateZExt(loadArray(builder, resultPredicates_[point]), wide);
+        packed = builder.CreateOr(packed, builder.CreateShl(high, 32));
       }
+      storeLanes(builder, side_.layout.results, packed);
     }
     storeLanes(builder, side_.layout.states, splat(builder, builder.getInt32(point)));
     atOnce_->addIncoming(builder.getFalse(), builder.GetInsertBlock());

@@ -160,7 +160,7 @@ void inlineAll(llvm::Module& module, llvm::TargetMachine& machine) {
 void optimize(llvm::Module& module, llvm::TargetMachine& machine, unsigned level) {
   llvm::PipelineTuningOptions tuning;
   tuning.LoopVectorization = level >= 2;
-  tuning.SLPVectorization = level >= 2;
+  tuning.SLPVectorization = level >= 3;
   tuning.LoopInterleaving = level >= 2;
   tuning.LoopUnrolling = level >= 2;
   Analyses analyses(module, machine, tuning);

@@ -49,8 +49,9 @@ bool loopSpins(const llvm::Loop& loop) {
     for (const llvm::User* user : value->users()) {
       const auto* instruction = llvm::dyn_cast<Instruction>(user);
       if (!instruction || !loop.contains(instruction)) continue;
-      if (instruction->isTerminator() || llvm::isa<llvm::StoreInst, llvm::CallInst>(instruction)) {
-        if (instruction->isTerminator()) return true;
+      if (instruction->isTerminator()) return true;
+      if (const auto* store = llvm::dyn_cast<llvm::StoreInst>(instruction)) {
+        if (llvm::isa<llvm::AllocaInst>(llvm::getUnderlyingObject(store->getPointerOperand()))) return true;
         continue;
       }
       if (tainted.insert(instruction).second) work.push_back(instruction);

@@ -15,6 +15,7 @@ T* at(LoopsBlock* block, uint32_t offset) {
 }
 LoopsGroup* groupsOf(LoopsBlock* block) { return at<LoopsGroup>(block, block->groupsOffset); }
 uint32_t* statesOf(LoopsBlock* block) { return at<uint32_t>(block, block->statesOffset); }
+uint64_t* resultsOf(LoopsBlock* block) { return at<uint64_t>(block, block->resultsOffset); }
 LoopsRequest* requestsOf(LoopsBlock* block) { return at<LoopsRequest>(block, block->requestsOffset); }
 
 bool waits(uint32_t state) { return (state & kThreadWaiting) != 0 && state != kThreadExited; }
@@ -26,7 +27,7 @@ WarpRequest warpRequest(const LoopsRequest& from) {
 }
 
 // All lanes that wait to know who came along, by the place where they wait: nobody of the warp still runs.
-bool settleActiveMasks(uint32_t* states, LoopsRequest* requests, uint32_t lanes) {
+bool settleActiveMasks(uint32_t* states, const LoopsRequest* requests, uint64_t* results, uint32_t lanes) {
   bool any = false;
   for (uint32_t lane = 0; lane < lanes; ++lane) {
     if (!waits(states[lane]) || requests[lane].wait != uint32_t(LoopsWait::ActiveMask)) continue;
@@ -38,7 +39,7 @@ bool settleActiveMasks(uint32_t* states, LoopsRequest* requests, uint32_t lanes)
     }
     for (uint32_t rest = together; rest != 0; rest &= rest - 1) {
       const auto other = static_cast<uint32_t>(std::countr_zero(rest));
-      requests[other].result = together;
+      results[other] = together;
       wake(states[other]);
     }
     any = true;
@@ -57,7 +58,8 @@ struct BarrierCount {
 class Release {
  public:
   explicit Release(LoopsBlock* block)
-      : block_(block), groups_(groupsOf(block)), states_(statesOf(block)), requests_(requestsOf(block)) {}
+      : block_(block), groups_(groupsOf(block)), states_(statesOf(block)), requests_(requestsOf(block)),
+        results_(resultsOf(block)) {}
 
   uint32_t run() {
     if (const uint32_t simple = allAtOneBarrier(); simple != kGroupDiverged) return simple;
@@ -152,11 +154,11 @@ class Release {
         continue;
       }
       for (uint32_t thread = g * block_->groupSize; thread < (g + 1) * block_->groupSize; ++thread) {
-        LoopsRequest& request = requests_[thread];
+        const LoopsRequest& request = requests_[thread];
         if (!waits(states_[thread]) || !atBarrier(request) || request.b != id) continue;
-        request.result = request.mode == 0   ? barrier.popc
-                         : request.mode == 1 ? barrier.popc == barrier.arrived
-                                             : barrier.popc != 0;
+        results_[thread] = request.mode == 0   ? barrier.popc
+                           : request.mode == 1 ? barrier.popc == barrier.arrived
+                                               : barrier.popc != 0;
         wake(states_[thread]);
       }
     }
@@ -166,6 +168,7 @@ class Release {
   LoopsGroup* groups_;
   uint32_t* states_;
   LoopsRequest* requests_;
+  uint64_t* results_;
   std::array<BarrierCount, kMaxBarriers> barriers_{};
   uint32_t live_ = 0;
 };
@@ -174,7 +177,8 @@ class Release {
 
 uint32_t loopsMeet(LoopsBlock* block, uint32_t group) {
   uint32_t* states = statesOf(block) + size_t{group} * block->groupSize;
-  LoopsRequest* requests = requestsOf(block) + size_t{group} * block->groupSize;
+  const LoopsRequest* requests = requestsOf(block) + size_t{group} * block->groupSize;
+  uint64_t* stored = resultsOf(block) + size_t{group} * block->groupSize;
   WarpRequest copies[32];
   const WarpRequest* pointers[32] = {};
   uint32_t waiting = 0, gone = 0;
@@ -188,7 +192,7 @@ uint32_t loopsMeet(LoopsBlock* block, uint32_t group) {
       pointers[lane] = &copies[lane];
     }
   }
-  bool any = settleActiveMasks(states, requests, block->groupSize);
+  bool any = settleActiveMasks(states, requests, stored, block->groupSize);
   for (uint32_t pending = waiting; pending != 0;) {
     const WarpRequest& first = copies[std::countr_zero(pending)];
     uint32_t together = 0;
@@ -202,7 +206,7 @@ uint32_t loopsMeet(LoopsBlock* block, uint32_t group) {
     completeWarpOperation(together, pointers, results);
     for (uint32_t rest = together; rest != 0; rest &= rest - 1) {
       const auto lane = static_cast<uint32_t>(std::countr_zero(rest));
-      requests[lane].result = results[lane];
+      stored[lane] = results[lane];
       wake(states[lane]);
     }
     any = true;

@@ -44,7 +44,6 @@ struct LoopsRequest {
   uint32_t c = 0;
   uint32_t unused = 0;
   uint64_t value = 0;
-  uint64_t result = 0;
 };
 
 struct LoopsGroup {
@@ -61,7 +60,8 @@ struct LoopsBlock {
   uint32_t threads = 0;    // that exist
   uint32_t groupsOffset = 0;
   uint32_t statesOffset = 0;
-  uint32_t requestsOffset = 0;  // 0: the kernel has no rendezvous
+  uint32_t requestsOffset = 0;
+  uint32_t resultsOffset = 0;   // u64 a thread: what its last rendezvous gave, a predicate in bit 32
 };
 
 // Completes operations of the warp that is group `group`. 1: some lane can run again.
