@@ -106,6 +106,9 @@ int run(int count, const char* const* words) {
     case Options::Action::Version:
       std::printf("vgpu-mediator %s\n", kVersion);
       return 0;
+    case Options::Action::MetricsReference:
+      std::fputs(metricsReference().c_str(), stdout);
+      return 0;
     case Options::Action::ConfigurationReference:
       std::fputs(configurationReference().c_str(), stdout);
       return 0;

@@ -150,6 +150,26 @@ std::vector<MetricFamily> Metrics::Collect() const {
   return out;
 }
 
+std::string metricsReference() {
+  std::string out =
+      "# Metrics of vgpu-mediator\n\n"
+      "<!-- Made by `vgpu-mediator --metrics-reference`; a test compares. -->\n\n"
+      "Served over HTTP at `metrics.address` (see [configuration](configuration.md)), path `/metrics`. "
+      "Counters are of all\n"
+      "sessions since the mediator's start, also of those that have ended; series of a session end with it. "
+      "The mediator\n"
+      "believes an executor's counters only upwards and no faster than a machine could count.\n\n"
+      "| metric | type | meaning |\n| --- | --- | --- |\n";
+  SessionTable none;
+  for (const MetricFamily& each : Metrics(none).Collect()) {
+    const char* type = each.type == MetricType::Counter ? "counter"
+                       : each.type == MetricType::Gauge ? "gauge"
+                                                        : "histogram";
+    out += "| `" + each.name + "` | " + type + " | " + each.help + " |\n";
+  }
+  return out;
+}
+
 Result<std::unique_ptr<MetricsServer>> MetricsServer::start(const std::string& address,
                                                             SessionTable& sessions) {
   auto server = std::make_unique<MetricsServer>();

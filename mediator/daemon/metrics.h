@@ -25,6 +25,9 @@ class Metrics : public prometheus::Collectable {
   SessionTable& sessions_;
 };
 
+// docs/metrics.md.
+std::string metricsReference();
+
 // Serves them at "HOST:PORT"; port 0 takes a free one.
 class MetricsServer {
  public:

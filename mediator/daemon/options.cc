@@ -40,6 +40,7 @@ const char* usage() {
          "  --default KEY=VALUE         another default for a key that the file may set; may be repeated\n"
          "  --check-configuration       say what is wrong with the configuration, and end\n"
          "  --configuration-reference   print the reference of all keys, and end\n"
+         "  --metrics-reference         print the reference of all metrics, and end\n"
          "  --idle-exit SECONDS         end when nobody has needed the mediator for so long\n"
          "  --ready-fd NUMBER           write \"ready\" to this descriptor when guests may connect\n"
          "  --version, --help\n";
@@ -70,6 +71,8 @@ Result<Options> parseOptions(int count, const char* const* words) {
       options.action = Options::Action::CheckConfiguration;
     } else if (word == "--configuration-reference") {
       options.action = Options::Action::ConfigurationReference;
+    } else if (word == "--metrics-reference") {
+      options.action = Options::Action::MetricsReference;
     } else if (word == "--version") {
       options.action = Options::Action::Version;
     } else if (word == "--help" || word == "-h") {

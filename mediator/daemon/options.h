@@ -11,7 +11,7 @@ namespace vgpu::daemon {
 inline constexpr const char* kDefaultConfigurationFile = "/etc/vgpu/mediator.yaml";
 
 struct Options {
-  enum class Action { Serve, CheckConfiguration, ConfigurationReference, Version, Help };
+  enum class Action { Serve, CheckConfiguration, ConfigurationReference, MetricsReference, Version, Help };
   Action action = Action::Serve;
   MediatorOptions mediator;
   int readyFd = -1;  // told "ready\n" when all endpoints listen, or what went wrong

@@ -4,6 +4,9 @@
 #include <prometheus/text_serializer.h>
 #include <unistd.h>
 
+#include <fstream>
+#include <iterator>
+
 #include "mediator/daemon/metrics.h"
 
 namespace vgpu::daemon {
@@ -57,6 +60,12 @@ TEST(SessionTable, ASessionEndsOnce) {
   table.end(1);
   std::vector<SessionView> living;
   EXPECT_EQ(table.totals(living).calls.at(0x0210).calls, 1u);
+}
+
+TEST(Metrics, TheReferenceInDocsIsTheCodes) {
+  std::ifstream file(VGPU_SOURCE_DIR "/docs/metrics.md", std::ios::binary);
+  const std::string written{std::istreambuf_iterator<char>(file), {}};
+  EXPECT_EQ(written, metricsReference()) << "run: vgpu-mediator --metrics-reference > docs/metrics.md";
 }
 
 TEST(Metrics, SeriesOfSessionsAreBounded) {
