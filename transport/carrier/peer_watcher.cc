@@ -22,6 +22,7 @@ constexpr int kTickMilliseconds = 1;
 // While other threads read the socket this one would only wake up beside them; what comes after they stop is
 // this late at most.
 constexpr int kRestMilliseconds = 2;
+constexpr int kUnkickedMilliseconds = 20;
 }  // namespace
 
 PeerWatcher::PeerWatcher(int socket, UniqueFd peerProcess, std::string peerName, Callbacks callbacks)
@@ -91,12 +92,15 @@ void PeerWatcher::run() {
                                pollfd{peerProcess_.get(), POLLIN, 0}};
   bool lost = false;
   bool rest = false;
+  // Without an eventfd (the process is out of descriptors) nobody can wake this thread: it looks now and
+  // then.
+  const int idle = kick_.valid() ? -1 : kUnkickedMilliseconds;
   while (!stopping_.load()) {
     // Without a peer only stop() is left to wait for: poll ignores negative descriptors.
     fds[1] = pollfd{lost || rest ? -1 : socket_, wantedEvents(), 0};
     if (lost) fds[2].fd = -1;
     const bool ticking = !lost && ticking_.load();
-    const int timeout = ticking ? kTickMilliseconds : rest ? kRestMilliseconds : -1;
+    const int timeout = ticking ? kTickMilliseconds : rest ? kRestMilliseconds : idle;
     if (::poll(fds.data(), fds.size(), timeout) < 0 && errno != EINTR) return;
     if (fds[0].revents) {
       uint64_t count;

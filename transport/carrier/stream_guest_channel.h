@@ -31,7 +31,9 @@ class StreamGuestChannel final : public GuestChannel, private FrameSink, private
   ~StreamGuestChannel() override;
 
   std::optional<uint16_t> attachThread() override;
-  void detachThread(uint16_t thread) override { threads_.give(thread); }
+  void detachThread(uint16_t thread) override {
+    if (!lost()) threads_.give(thread);  // in a forked child another thread may have held the lock
+  }
   uint64_t postWithData(uint16_t call, uint16_t thread, std::span<const std::byte> arguments,
                         std::span<const std::byte> data) override;
   Reply call(uint16_t call, uint16_t thread, std::span<const std::byte> arguments,

@@ -45,6 +45,7 @@ StreamHostChannel::StreamHostChannel(UniqueFd socket, const ChannelLimits& limit
       out_(socket_.get()),
       streams_(new StreamState[limits.streams]) {
   noticeSilentPeers(socket_.get());
+  wakeCost();  // measured now, while the guest is still reading its welcome
   // The dispatcher reads; the watcher looks for the end of the connection or the guest, and writes what was
   // kept.
   watcher_.emplace(socket_.get(), peerProcessOf(socket_.get()), "the guest",

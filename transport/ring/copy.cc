@@ -64,7 +64,8 @@ const Chosen& chosen() {
 }  // namespace
 
 void copyOut(void* to, const void* from, size_t bytes) {
-#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__)
+  if (bytes == 0) return;
+#if defined(__x86_64__)
   if (bytes >= kLeastStreamedBytes) {
     auto* out = static_cast<std::byte*>(to);
     auto* in = static_cast<const std::byte*>(from);

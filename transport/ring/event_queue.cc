@@ -15,7 +15,7 @@ bool EventQueue::write(uint16_t kind, uint64_t sequence, std::span<const std::by
   const RecordShape shape{.call = kind, .argumentBytes = bytes.size()};
   std::byte* place = producer_.place(shape.lines(), sequence);
   if (!place) return false;
-  std::memcpy(writeHeader(place, shape, sequence), bytes.data(), bytes.size());
+  copyBytes(writeHeader(place, shape, sequence), bytes);
   producer_.publish(shape.lines());
   return true;
 }

@@ -72,8 +72,7 @@ class GuestChannel {
     return publish();
   }
   uint64_t post(uint16_t call, uint16_t thread, std::span<const std::byte> arguments) {
-    return post(call, thread, arguments.size(),
-                [&](std::byte* into) { std::memcpy(into, arguments.data(), arguments.size()); });
+    return post(call, thread, arguments.size(), [&](std::byte* into) { copyBytes(into, arguments); });
   }
   // `data` (<= limits().slotBytes) is copied or sent before this returns. May wait for a window slot.
   virtual uint64_t postWithData(uint16_t call, uint16_t thread, std::span<const std::byte> arguments,

@@ -7,6 +7,8 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
+#include <span>
 
 namespace vgpu::transport {
 
@@ -70,5 +72,10 @@ struct ChannelLimits {
   uint32_t slots = 16;              // of the data window
   uint32_t slotBytes = 256 * 1024;  // small enough that a few stay in a processor's cache
 };
+
+// memcpy that takes an empty span, whose pointer may be null.
+inline void copyBytes(std::byte* into, std::span<const std::byte> from) {
+  if (!from.empty()) std::memcpy(into, from.data(), from.size());
+}
 
 }  // namespace vgpu::transport

@@ -44,7 +44,9 @@ std::optional<uint16_t> RingGuestChannel::attachThread() {
   return threads_.take();
 }
 
-void RingGuestChannel::detachThread(uint16_t thread) { threads_.give(thread); }
+void RingGuestChannel::detachThread(uint16_t thread) {
+  if (!lost()) threads_.give(thread);  // in a forked child another thread may have held the lock
+}
 
 // ---- posting
 
@@ -83,7 +85,7 @@ uint64_t RingGuestChannel::postShape(const RecordShape& shape, std::span<const s
                                      std::span<const std::byte> inlineData) {
   std::byte* place = reserveShape(shape);
   if (!place) return 0;
-  std::memcpy(place, arguments.data(), arguments.size());
+  copyBytes(place, arguments);
   if (!inlineData.empty())
     std::memcpy(place + (shape.inlineDataOffset() - shape.argumentsOffset()), inlineData.data(),
                 inlineData.size());

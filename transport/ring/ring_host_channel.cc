@@ -30,6 +30,9 @@ RingHostChannel::RingHostChannel(std::unique_ptr<RingCarrier> carrier, const Cha
       touched_(new bool[limits.slots]()),
       owners_(limits.slots),
       events_(memory_, limits) {
+  // Measured now, while the guest is still reading its welcome.
+  wakeCost();
+  pausesFor(kLeastBackOff);
   carrier_->watch(*this);
 }
 
