@@ -2,6 +2,7 @@
 
 #include <cpuid.h>
 #include <dirent.h>
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -9,6 +10,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 
 #include "base/unique_fd.h"
@@ -41,6 +43,30 @@ void addProcessor(Sha256& hash) {
     if (leaf == 1) registers[2] &= ~(1u << 27);  // nor the operating system's own bit
     hash.addValue(registers);
   }
+}
+
+// Which build wrote the code: a version number alone does not change when the compiler is rebuilt or replaced.
+void addBuild(Sha256& hash) {
+  struct Stamp {
+    uint64_t bytes = 0, seconds = 0, nanoseconds = 0;
+  };
+  static const std::array<Stamp, 2> stamps = [] {
+    std::array<Stamp, 2> found{};
+    Dl_info info;
+    if (dladdr(reinterpret_cast<const void*>(&entryName), &info) == 0 || !info.dli_fname) return found;
+    char* resolved = realpath(info.dli_fname, nullptr);
+    const std::string own = resolved ? resolved : info.dli_fname;
+    std::free(resolved);
+    const std::string compiler = own.substr(0, own.rfind('/') + 1) + "libvgpu-jit.so";
+    for (size_t i = 0; i < found.size(); ++i) {
+      struct stat status;
+      if (stat(i == 0 ? own.c_str() : compiler.c_str(), &status) != 0) continue;
+      found[i] = {static_cast<uint64_t>(status.st_size), static_cast<uint64_t>(status.st_mtim.tv_sec),
+                  static_cast<uint64_t>(status.st_mtim.tv_nsec)};
+    }
+    return found;
+  }();
+  hash.addValue(stamps);
 }
 
 std::optional<std::vector<std::byte>> readAll(const std::string& path) {
@@ -94,6 +120,7 @@ Digest entryName(const CacheKey& key) {
   hash.addValue(uint64_t{key.kernel.size()}).add(key.kernel);
   hash.addValue(std::array<uint32_t, 5>{key.block.x, key.block.y, key.block.z, static_cast<uint32_t>(key.form),
                                         key.exactChecks});
+  addBuild(hash);
   addProcessor(hash);
   return hash.finish();
 }

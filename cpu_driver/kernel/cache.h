@@ -24,7 +24,7 @@ struct CacheKey {
   bool exactChecks = false;
 };
 
-// Of the key, this driver's version and this processor's features.
+// Of the key, this build of the driver and its compiler, and this processor's features.
 Digest entryName(const CacheKey& key);
 
 class ImageCache {
