@@ -58,7 +58,12 @@ Outcome finish(ThreadFunction& function, const Lowered& lowered, llvm::TargetMac
   if (const std::string broken = brokenBecause(module); !broken.empty())
     return internalFailure("the form made invalid code: " + broken);
   adopt(module, machine);
-  optimize(module, machine, level);
+  // Level 3 is asked for: everything LLVM has, at several times the compile time.
+  if (lowered.form == kernel::Form::Loops && level < 3) {
+    optimizeLoops(module, machine);
+  } else {
+    optimize(module, machine, level);
+  }
   dumpIfAsked(module, "optimized");
   kernel::ImageHeader header;
   header.form = static_cast<uint32_t>(lowered.form);

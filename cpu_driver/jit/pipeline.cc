@@ -22,6 +22,7 @@
 #include <llvm/Transforms/Scalar/Scalarizer.h>
 #include <llvm/Transforms/Scalar/SimplifyCFG.h>
 #include <llvm/Transforms/Utils/LoopSimplify.h>
+#include <llvm/Transforms/Vectorize/LoopVectorize.h>
 #include <llvm/Transforms/Utils/LowerSwitch.h>
 
 #include <mutex>
@@ -167,6 +168,31 @@ void optimize(llvm::Module& module, llvm::TargetMachine& machine, unsigned level
   const llvm::OptimizationLevel levels[] = {llvm::OptimizationLevel::O1, llvm::OptimizationLevel::O1,
                                             llvm::OptimizationLevel::O2, llvm::OptimizationLevel::O3};
   analyses.builder.buildPerModuleDefaultPipeline(levels[level > 3 ? 3 : level]).run(module, analyses.modules);
+}
+
+void optimizeLoops(llvm::Module& module, llvm::TargetMachine& machine) {
+  const auto licm = [] {
+    return llvm::createFunctionToLoopPassAdaptor(llvm::LICMPass(llvm::LICMOptions()), true, false);
+  };
+  llvm::FunctionPassManager passes;
+  passes.addPass(llvm::SROAPass(llvm::SROAOptions::ModifyCFG));  // scalars of groups become registers
+  passes.addPass(llvm::EarlyCSEPass(true));
+  passes.addPass(llvm::SimplifyCFGPass());
+  passes.addPass(llvm::InstCombinePass());
+  passes.addPass(licm());
+  passes.addPass(llvm::LoopVectorizePass());
+  passes.addPass(llvm::SimplifyCFGPass());
+  passes.addPass(llvm::SROAPass(llvm::SROAOptions::ModifyCFG));  // slots become vector registers
+  passes.addPass(llvm::EarlyCSEPass(true));
+  passes.addPass(llvm::InstCombinePass());
+  passes.addPass(licm());
+  passes.addPass(llvm::GVNPass());
+  passes.addPass(llvm::ADCEPass());
+  passes.addPass(llvm::SimplifyCFGPass());
+  Analyses analyses(module, machine);
+  llvm::ModulePassManager all;
+  all.addPass(llvm::createModuleToFunctionPassAdaptor(std::move(passes)));
+  all.run(module, analyses.modules);
 }
 
 llvm::SmallVector<char, 0> emitObject(llvm::Module& module, llvm::TargetMachine& machine) {

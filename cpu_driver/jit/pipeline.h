@@ -22,6 +22,8 @@ void simplifyForLoops(llvm::Module& module, llvm::TargetMachine& machine);
 void inlineAll(llvm::Module& module, llvm::TargetMachine& machine);
 // All of -O<level>, vectorisers included.
 void optimize(llvm::Module& module, llvm::TargetMachine& machine, unsigned level);
+// What a lowered loops form needs and no more: its thread function was simplified before, and it is large.
+void optimizeLoops(llvm::Module& module, llvm::TargetMachine& machine);
 // An ELF object.
 llvm::SmallVector<char, 0> emitObject(llvm::Module& module, llvm::TargetMachine& machine);
 
