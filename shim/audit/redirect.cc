@@ -65,7 +65,8 @@ class CodeWriter {
     for (int shift = 0; shift < 32; shift += 8) byte((value >> shift) & 0xff);
   }
   // The distance of `target` from the end of this operand.
-  void relative(const void* target) {
+  template <class Pointee>
+  void relative(const Pointee* target) {
     word(static_cast<uint32_t>(reinterpret_cast<uintptr_t>(target) - reinterpret_cast<uintptr_t>(at_) - 4));
   }
 

@@ -61,7 +61,8 @@ cudaError_t describePointer(cudaPointerAttributes* attributes, const void* point
   std::array which = {CU_POINTER_ATTRIBUTE_MEMORY_TYPE, CU_POINTER_ATTRIBUTE_IS_MANAGED,
                       CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL, CU_POINTER_ATTRIBUTE_DEVICE_POINTER,
                       CU_POINTER_ATTRIBUTE_HOST_POINTER};
-  std::array<void*, which.size()> values = {&memoryType, &managed, &device, &devicePointer, &hostPointer};
+  std::array<void*, which.size()> values = {&memoryType, &managed, &device, &devicePointer,
+                                            static_cast<void*>(&hostPointer)};
   CUresult result = driver::cuPointerGetAttributes(which.size(), which.data(), values.data(),
                                                    reinterpret_cast<CUdeviceptr>(pointer));
   if (result != CUDA_SUCCESS) return toRuntime(result);

@@ -36,7 +36,8 @@ VGPU_EXPORT void __cudaRegisterVar(void** handle, char* hostVariable, char*, con
 
 VGPU_EXPORT void __cudaRegisterManagedVar(void** handle, void** hostPointer, char*, const char* deviceName,
                                           int, size_t size, int, int) {
-  registry.addVariable(binaryOf(handle), hostPointer, deviceName, size, hostPointer);
+  registry.addVariable(binaryOf(handle), static_cast<const void*>(hostPointer), deviceName, size,
+                       hostPointer);
 }
 
 // Called before the first use of a managed variable by host code.

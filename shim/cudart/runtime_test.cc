@@ -59,7 +59,7 @@ class Launch : public Runtime {
   const void* function() const { return reinterpret_cast<const void*>(kernel_); }
 
   cudaError_t launch(dim3 grid, dim3 block, unsigned addend, size_t sharedBytes = 0) {
-    std::array<void*, 2> arguments = {&value_, &addend};
+    std::array<void*, 2> arguments = {static_cast<void*>(&value_), &addend};
     return cudaLaunchKernel(function(), grid, block, arguments.data(), sharedBytes, nullptr);
   }
 
@@ -124,7 +124,8 @@ TEST_F(Runtime, doesNotKeepThatSomethingIsNotReady) {
 }
 
 TEST_F(Runtime, allocatesNothingAsANullPointer) {
-  void* pointer = &pointer;
+  int something = 0;
+  void* pointer = &something;
   EXPECT_EQ(cudaMalloc(&pointer, 0), cudaSuccess);
   EXPECT_EQ(pointer, nullptr);
   EXPECT_EQ(cudaMallocHost(&pointer, 0), cudaSuccess);
@@ -233,13 +234,16 @@ TEST_F(Runtime, handsConfigurationsToTheInnermostLaunch) {
   cudaStream_t stream = nullptr;
   EXPECT_EQ(__cudaPushCallConfiguration({1, 2, 3}, {4, 5, 6}, 7, cudaStreamPerThread), 0u);
   EXPECT_EQ(__cudaPushCallConfiguration({9, 1, 1}, {1, 1, 1}, 0, nullptr), 0u);
-  EXPECT_EQ(__cudaPopCallConfiguration(&grid, &block, &sharedBytes, &stream), cudaSuccess);
+  EXPECT_EQ(__cudaPopCallConfiguration(&grid, &block, &sharedBytes, static_cast<void*>(&stream)),
+            cudaSuccess);
   EXPECT_EQ(grid.x, 9u);
-  EXPECT_EQ(__cudaPopCallConfiguration(&grid, &block, &sharedBytes, &stream), cudaSuccess);
+  EXPECT_EQ(__cudaPopCallConfiguration(&grid, &block, &sharedBytes, static_cast<void*>(&stream)),
+            cudaSuccess);
   EXPECT_EQ(block.z, 6u);
   EXPECT_EQ(sharedBytes, 7u);
   EXPECT_EQ(stream, cudaStreamPerThread);
-  EXPECT_EQ(__cudaPopCallConfiguration(&grid, &block, &sharedBytes, &stream), cudaErrorMissingConfiguration);
+  EXPECT_EQ(__cudaPopCallConfiguration(&grid, &block, &sharedBytes, static_cast<void*>(&stream)),
+            cudaErrorMissingConfiguration);
 }
 
 TEST_F(Runtime, findsTheDriversFunctions) {
@@ -313,7 +317,7 @@ TEST_F(Launch, takesAConfigurationWithAttributes) {
   config.attrs = &attribute;
   config.numAttrs = 1;
   unsigned addend = 3;
-  std::array<void*, 2> arguments = {&value_, &addend};
+  std::array<void*, 2> arguments = {static_cast<void*>(&value_), &addend};
   EXPECT_EQ(cudaLaunchKernelExC(&config, function(), arguments.data()), cudaSuccess);
   EXPECT_EQ(read(), 3);
 }

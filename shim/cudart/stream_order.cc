@@ -22,9 +22,9 @@ void CUDA_CB callBack(CUstream stream, CUresult result, void* data) {
 
 cudaError_t addCallback(cudaStream_t stream, cudaStreamCallback_t function, void* userData, unsigned flags) {
   if (function == nullptr) return cudaErrorInvalidValue;
-  auto callback = std::make_unique<Callback>(Callback{function, userData});
-  CUresult result = driver::cuStreamAddCallback(streamOf(stream), callBack, callback.get(), flags);
-  if (result == CUDA_SUCCESS) callback.release();  // callBack owns it now
+  auto* callback = new Callback{function, userData};  // callBack deletes it, where it is ever called
+  CUresult result = driver::cuStreamAddCallback(streamOf(stream), callBack, callback, flags);
+  if (result != CUDA_SUCCESS) delete callback;
   return toRuntime(result);
 }
 
