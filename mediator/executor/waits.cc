@@ -77,6 +77,15 @@ void Execution::enterContext(const ContextObject* context) const {
   driver.cuCtxSetCurrent(context ? context->driver : nullptr);
 }
 
+// What was named by a wait on another thread may have been destroyed meanwhile.
+void Execution::forgetWait(StreamObject* stream, EventObject* event) {
+  if (stream && --stream->waits == 0 && stream->ended) endPending(*stream);
+  if (event && --event->waits == 0 && event->ended) {
+    driver.cuEventDestroy_v2(event->driver);
+    delete event;
+  }
+}
+
 void Execution::handOver(Wait wait) {
   if (wait.stream) ++wait.stream->waits;
   if (wait.event) ++wait.event->waits;
@@ -92,21 +101,17 @@ void Execution::handOver(Wait wait) {
     if (wait.what == Wait::For::Event) status = driver.cuEventSynchronize(event);
     if (wait.what == Wait::For::Context) status = driver.cuCtxSynchronize();
     if (relaxed && driver.cuThreadExchangeStreamCaptureMode) driver.cuThreadExchangeStreamCaptureMode(&mode);
-    const bool named = wait.stream || wait.event;
-    if (wait.then || named) {
+    const bool goesOn = static_cast<bool>(wait.then);
+    if (goesOn || wait.stream || wait.event) {
       toDispatcher(
           [this, then = std::move(wait.then), status, waitStream = wait.stream, waitEvent = wait.event] {
-            if (waitStream && --waitStream->waits == 0 && waitStream->ended) endPending(*waitStream);
-            if (waitEvent && --waitEvent->waits == 0 && waitEvent->ended) {
-              driver.cuEventDestroy_v2(waitEvent->driver);
-              delete waitEvent;
-            }
+            forgetWait(waitStream, waitEvent);
             if (then) then(status);
           },
-          static_cast<bool>(wait.then));
-      if (wait.then) return;
-      wait.then = nullptr;
+          goesOn);
     }
+    if (goesOn) return;
+    wait.then = nullptr;
     finishWait(wait, status);
   });
 }

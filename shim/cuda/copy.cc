@@ -154,7 +154,7 @@ CUresult pushWhenReached(const Copy& copy) {
   const Allocation allocation = *copy.from.allocation;
   const uint64_t host = copy.from.host(), sizeBytes = copy.sizeBytes;
   Context* context = copy.submission.context;
-  const uint64_t token = registerInternalFunction([=] {
+  const uint64_t token = registerHostFunction([=] {
     Submission submission;
     if (enterSession(submission) != CUDA_SUCCESS) return;
     submission.context = context;

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "shim/cuda/capture.h"
+#include "shim/cuda/coherence.h"
 #include "shim/cuda/completion.h"
 #include "shim/cuda/device.h"
 #include "shim/cuda/exported.h"
@@ -116,15 +117,26 @@ CUresult enqueueHostFunction(CUstream value, bool perThread, uint64_t token) {
   return status;
 }
 
-CUresult launchHostFunction(CUstream stream, CUhostFn function, void* argument, bool perThread) {
-  if (!function) return CUDA_ERROR_INVALID_VALUE;
-  return enqueueHostFunction(stream, perThread, registerHostFunction(function, argument));
+// A function of the program sees what preceded it in the stream, and what follows sees what it wrote: so memory that exists
+// twice is made equal around it.
+uint64_t registerCoherently(const std::function<void()>& function) {
+  return registerHostFunction([function] {
+    Submission submission;
+    const bool connected = enterSession(submission) == CUDA_SUCCESS;
+    if (connected) pullFromDevice(submission);
+    function();
+    if (connected) pushToDevice(submission);
+  });
 }
 
-CUresult addCallback(CUstream stream, CUstreamCallback callback, void* argument, unsigned flags,
-                     bool perThread) {
+CUresult launchHostFunction(CUstream stream, CUhostFn function, void* argument, bool perThread) {
+  if (!function) return CUDA_ERROR_INVALID_VALUE;
+  return enqueueHostFunction(stream, perThread, registerCoherently([=] { function(argument); }));
+}
+
+CUresult addCallback(CUstream stream, CUstreamCallback callback, void* argument, unsigned flags, bool perThread) {
   if (!callback || flags != 0) return CUDA_ERROR_INVALID_VALUE;
-  return enqueueHostFunction(stream, perThread, registerStreamCallback(callback, stream, argument));
+  return enqueueHostFunction(stream, perThread, registerCoherently([=] { callback(stream, CUDA_SUCCESS, argument); }));
 }
 
 template <class Out, class Get>
@@ -150,7 +162,10 @@ CUdevice deviceOf(const Stream& stream) { return stream.context->device; }
 
 CUresult waitForStream(const Submission& submission, Stream& stream) {
   const uint64_t upTo = stream.posted.get();
-  if (stream.done.get() >= upTo) return CUDA_SUCCESS;
+  if (stream.done.get() >= upTo) {
+    finishWait(submission);
+    return CUDA_SUCCESS;
+  }
   const bool over = stream.marked.get() >= upTo && streamProgress(submission, stream) == Progress::Done;
   const CUresult status =
       over ? CUDA_SUCCESS
@@ -164,8 +179,10 @@ CUresult waitForStream(const Submission& submission, Stream& stream) {
 CUresult waitForContext(const Submission& submission) {
   Context& context = *submission.context;
   const uint64_t upTo = context.posted.get();
-  if (context.synchronized.get() >= upTo && !context.failed.load(std::memory_order_acquire))
+  if (context.synchronized.get() >= upTo && !context.failed.load(std::memory_order_acquire)) {
+    finishWait(submission);
     return CUDA_SUCCESS;
+  }
   const CUresult status = call(submission, protocol::call::cuCtxSynchronize, {}).status;
   if (status != CUDA_SUCCESS) return status;
   context.synchronized.raise(upTo);

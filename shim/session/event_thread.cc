@@ -161,15 +161,7 @@ void settleEvents(Session& session) {
                               [&] { return state().handled.load(std::memory_order_relaxed) >= announced; });
 }
 
-uint64_t registerHostFunction(CUhostFn function, void* argument) {
-  return registerFunction([=] { function(argument); });
-}
-
-uint64_t registerStreamCallback(CUstreamCallback callback, CUstream stream, void* argument) {
-  return registerFunction([=] { callback(stream, CUDA_SUCCESS, argument); });
-}
-
-uint64_t registerInternalFunction(std::function<void()> function) {
+uint64_t registerHostFunction(std::function<void()> function) {
   return registerFunction(std::move(function));
 }
 

@@ -18,11 +18,8 @@ void startEventThread(Session& session);
 // before the call that waited for the kernel returns. Free when there were none.
 void settleEvents(Session& session);
 
-// Remembers a function of the program under a token, to be run when the stream reaches it.
-uint64_t registerHostFunction(CUhostFn function, void* argument);
-uint64_t registerStreamCallback(CUstreamCallback callback, CUstream stream, void* argument);
-// Work of our own that has to happen when the stream reaches it.
-uint64_t registerInternalFunction(std::function<void()> function);
+// Remembers what is to be run on the thread of host functions when the stream reaches it, under a token.
+uint64_t registerHostFunction(std::function<void()> function);
 void forgetHostFunction(uint64_t token);
 
 // True on the thread that runs host functions: CUDA forbids calls of its API there.
