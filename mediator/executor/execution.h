@@ -208,6 +208,7 @@ class Execution {
   void waitForRoom();
   bool pollWait();
   void handOver(Wait wait);
+  void forgetWait(StreamObject* stream, EventObject* event);
   void finishWait(Wait& wait, CUresult status);
   CUresult pollOnce(Wait& wait);
   void endPending(StreamObject& stream);
