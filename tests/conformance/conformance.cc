@@ -93,7 +93,8 @@ CUfunction Conformance::function(const char* name) {
 
 void Conformance::addOne(CUdeviceptr data, unsigned count, CUstream stream) {
   void* parameters[] = {&data, &count};
-  OK(cuLaunchKernel(function("add_one"), (count + 127) / 128, 1, 1, 128, 1, 1, 0, stream, parameters, nullptr));
+  OK(cuLaunchKernel(function("add_one"), (count + 127) / 128, 1, 1, 128, 1, 1, 0, stream, parameters,
+                    nullptr));
 }
 
 std::vector<unsigned> Conformance::words(CUdeviceptr data, size_t count) {

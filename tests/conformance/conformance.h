@@ -1,5 +1,6 @@
-// Conformance: what a program sees of the driver API, the same on any libcuda (NVIDIA's, the CPU driver, or either of them
-// through vgpu). Each test names the rows of the call table that it exercises; a test of its own fails when a row has none.
+// Conformance: what a program sees of the driver API, the same on any libcuda (NVIDIA's, the CPU driver, or
+// either of them through vgpu). Each test names the rows of the call table that it exercises; a test of its
+// own fails when a row has none.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -25,7 +26,9 @@ struct Covers {
 inline testing::AssertionResult isSuccess(const char* expression, CUresult status) {
   if (status == CUDA_SUCCESS) return testing::AssertionSuccess();
   const char* name = protocol::errorName(status);
-  return testing::AssertionFailure() << expression << " answered " << (name ? name : "a code that cuda.h does not have") << " (" << status << ")";
+  return testing::AssertionFailure() << expression << " answered "
+                                     << (name ? name : "a code that cuda.h does not have") << " (" << status
+                                     << ")";
 }
 
 #define OK(call) ASSERT_PRED_FORMAT1(::vgpu::conformance::isSuccess, call)

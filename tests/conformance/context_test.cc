@@ -3,10 +3,26 @@
 namespace vgpu::conformance {
 namespace {
 
-const Covers covers{"ThreadContext", "ThreadEnded", "PrimaryRetain", "PrimaryRelease", "PrimaryReset", "ContextCreate", "cuCtxDestroy_v2",
-                    "cuCtxSynchronize", "cuCtxGetLimit", "cuCtxSetLimit", "cuCtxGetCacheConfig", "cuCtxSetCacheConfig",
-                    "cuCtxGetSharedMemConfig", "cuCtxSetSharedMemConfig", "cuCtxResetPersistingL2Cache", "cuDevicePrimaryCtxSetFlags_v2",
-                    "cuCtxSetFlags", "cuDeviceGetP2PAttribute", "cuDeviceGetTexture1DLinearMaxWidth", "cuDeviceGetExecAffinitySupport"};
+const Covers covers{"ThreadContext",
+                    "ThreadEnded",
+                    "PrimaryRetain",
+                    "PrimaryRelease",
+                    "PrimaryReset",
+                    "ContextCreate",
+                    "cuCtxDestroy_v2",
+                    "cuCtxSynchronize",
+                    "cuCtxGetLimit",
+                    "cuCtxSetLimit",
+                    "cuCtxGetCacheConfig",
+                    "cuCtxSetCacheConfig",
+                    "cuCtxGetSharedMemConfig",
+                    "cuCtxSetSharedMemConfig",
+                    "cuCtxResetPersistingL2Cache",
+                    "cuDevicePrimaryCtxSetFlags_v2",
+                    "cuCtxSetFlags",
+                    "cuDeviceGetP2PAttribute",
+                    "cuDeviceGetTexture1DLinearMaxWidth",
+                    "cuDeviceGetExecAffinitySupport"};
 
 TEST_F(Conformance, DeviceDescribesItself) {
   char name[256] = {};
@@ -38,7 +54,8 @@ TEST_F(Conformance, DeviceQueriesThatTheDriverAnswers) {
   int affinity = -1;
   OK(cuDeviceGetExecAffinitySupport(&affinity, CU_EXEC_AFFINITY_TYPE_SM_COUNT, device_));
   int value;
-  REFUSED(CUDA_ERROR_INVALID_DEVICE, cuDeviceGetP2PAttribute(&value, CU_DEVICE_P2P_ATTRIBUTE_ACCESS_SUPPORTED, device_, device_));
+  REFUSED(CUDA_ERROR_INVALID_DEVICE,
+          cuDeviceGetP2PAttribute(&value, CU_DEVICE_P2P_ATTRIBUTE_ACCESS_SUPPORTED, device_, device_));
 }
 
 TEST_F(Conformance, StackOfContextsIsAStack) {
@@ -105,7 +122,8 @@ TEST_F(Conformance, EntryPointsAreFoundByTheVersionAskedFor) {
   EXPECT_EQ(newest, reinterpret_cast<void*>(&cuMemAlloc_v2));
   OK(cuGetProcAddress_v2("cuNoSuchFunction", &oldest, 12000, 0, &result));
   EXPECT_EQ(result, CU_GET_PROC_ADDRESS_SYMBOL_NOT_FOUND);
-  OK(cuGetProcAddress_v2("cuStreamSynchronize", &newest, 12000, CU_GET_PROC_ADDRESS_PER_THREAD_DEFAULT_STREAM, &result));
+  OK(cuGetProcAddress_v2("cuStreamSynchronize", &newest, 12000, CU_GET_PROC_ADDRESS_PER_THREAD_DEFAULT_STREAM,
+                         &result));
   EXPECT_EQ(newest, reinterpret_cast<void*>(&cuStreamSynchronize_ptsz));
 }
 

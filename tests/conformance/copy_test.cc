@@ -6,8 +6,9 @@
 namespace vgpu::conformance {
 namespace {
 
-const Covers covers{"CopyUpload", "CopyDownload", "CopyBox", "CopyBoxDownload", "cuMemcpyAsync", "cuMemsetD8Async", "cuMemsetD16Async",
-                    "cuMemsetD32Async", "cuMemsetD2D8Async", "cuMemsetD2D16Async", "cuMemsetD2D32Async"};
+const Covers covers{"CopyUpload",        "CopyDownload",       "CopyBox",           "CopyBoxDownload",
+                    "cuMemcpyAsync",     "cuMemsetD8Async",    "cuMemsetD16Async",  "cuMemsetD32Async",
+                    "cuMemsetD2D8Async", "cuMemsetD2D16Async", "cuMemsetD2D32Async"};
 
 std::vector<unsigned> counting(size_t count) {
   std::vector<unsigned> words(count);
@@ -16,7 +17,8 @@ std::vector<unsigned> counting(size_t count) {
 }
 
 TEST_F(Conformance, BytesComeBackAsTheyWent) {
-  for (const size_t count : {size_t{1}, size_t{17}, size_t{1000}, size_t{65536}, size_t{65537}, size_t{3'000'001}}) {
+  for (const size_t count :
+       {size_t{1}, size_t{17}, size_t{1000}, size_t{65536}, size_t{65537}, size_t{3'000'001}}) {
     const auto host = counting(count);
     const DeviceWords data(count);
     OK(cuMemcpyHtoD_v2(data.get(), host.data(), count * 4));

@@ -5,9 +5,26 @@
 namespace vgpu::conformance {
 namespace {
 
-const Covers covers{"MapDevice", "UnmapDevice", "HostAlloc", "HostFree", "ManagedAlloc", "HostRegister", "HostUnregister", "WriteHost", "ReadHost",
-                    "cuMemGetInfo_v2", "cuMemCreate", "cuMemRelease", "cuMemMap", "cuMemUnmap", "SetAccess", "cuMemGetAllocationGranularity",
-                    "cuMemGetAllocationPropertiesFromHandle", "cuMemAdvise_v2", "cuMemPrefetchAsync_v2", "cuMemGetAccess"};
+const Covers covers{"MapDevice",
+                    "UnmapDevice",
+                    "HostAlloc",
+                    "HostFree",
+                    "ManagedAlloc",
+                    "HostRegister",
+                    "HostUnregister",
+                    "WriteHost",
+                    "ReadHost",
+                    "cuMemGetInfo_v2",
+                    "cuMemCreate",
+                    "cuMemRelease",
+                    "cuMemMap",
+                    "cuMemUnmap",
+                    "SetAccess",
+                    "cuMemGetAllocationGranularity",
+                    "cuMemGetAllocationPropertiesFromHandle",
+                    "cuMemAdvise_v2",
+                    "cuMemPrefetchAsync_v2",
+                    "cuMemGetAccess"};
 
 TEST_F(Conformance, AllocatedMemoryIsCountedAndGivenBack) {
   size_t before = 0, during = 0, after = 0, total = 0;
@@ -39,7 +56,8 @@ TEST_F(Conformance, PointersAreDescribed) {
   OK(cuPointerGetAttribute(&type, CU_POINTER_ATTRIBUTE_MEMORY_TYPE, data.get()));
   EXPECT_EQ(type, unsigned{CU_MEMORYTYPE_DEVICE});
   int onStack = 0;
-  REFUSED(CUDA_ERROR_INVALID_VALUE, cuPointerGetAttribute(&type, CU_POINTER_ATTRIBUTE_MEMORY_TYPE, reinterpret_cast<CUdeviceptr>(&onStack)));
+  REFUSED(CUDA_ERROR_INVALID_VALUE, cuPointerGetAttribute(&type, CU_POINTER_ATTRIBUTE_MEMORY_TYPE,
+                                                          reinterpret_cast<CUdeviceptr>(&onStack)));
 }
 
 TEST_F(Conformance, PinnedMemoryIsSeenByBothSides) {

@@ -5,12 +5,37 @@
 namespace vgpu::conformance {
 namespace {
 
-const Covers covers{"BlobAppend", "ModuleLoad", "LibraryLoad", "ModuleGetFunction", "LibraryGetKernel", "KernelGetFunction", "LinkCreate",
-                    "LinkAdd", "LinkComplete", "LinkRead", "FunctionNames", "LibraryGetModule", "cuModuleUnload", "cuModuleGetGlobal_v2",
-                    "cuModuleGetFunctionCount", "cuLibraryUnload", "cuLibraryGetGlobal", "cuLibraryGetManaged", "cuLibraryGetKernelCount",
-                    "cuFuncGetAttribute", "cuFuncSetAttribute", "cuFuncSetCacheConfig", "cuFuncSetSharedMemConfig", "cuFuncLoad",
-                    "cuFuncIsLoaded", "cuKernelGetAttribute", "cuKernelSetAttribute", "cuKernelSetCacheConfig", "cuLinkDestroy",
-                    "cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags", "cuOccupancyAvailableDynamicSMemPerBlock"};
+const Covers covers{"BlobAppend",
+                    "ModuleLoad",
+                    "LibraryLoad",
+                    "ModuleGetFunction",
+                    "LibraryGetKernel",
+                    "KernelGetFunction",
+                    "LinkCreate",
+                    "LinkAdd",
+                    "LinkComplete",
+                    "LinkRead",
+                    "FunctionNames",
+                    "LibraryGetModule",
+                    "cuModuleUnload",
+                    "cuModuleGetGlobal_v2",
+                    "cuModuleGetFunctionCount",
+                    "cuLibraryUnload",
+                    "cuLibraryGetGlobal",
+                    "cuLibraryGetManaged",
+                    "cuLibraryGetKernelCount",
+                    "cuFuncGetAttribute",
+                    "cuFuncSetAttribute",
+                    "cuFuncSetCacheConfig",
+                    "cuFuncSetSharedMemConfig",
+                    "cuFuncLoad",
+                    "cuFuncIsLoaded",
+                    "cuKernelGetAttribute",
+                    "cuKernelSetAttribute",
+                    "cuKernelSetCacheConfig",
+                    "cuLinkDestroy",
+                    "cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags",
+                    "cuOccupancyAvailableDynamicSMemPerBlock"};
 
 TEST_F(Conformance, FunctionsAreDescribed) {
   CUfunction add = function("add_one");
@@ -87,7 +112,8 @@ TEST_F(Conformance, LibrariesBelongToNoContext) {
   unsigned one = 1;
   void* parameters[] = {&address, &one};
   OK(cuLaunchKernel(fromKernel, 1, 1, 1, 32, 1, 1, 0, nullptr, parameters, nullptr));
-  OK(cuLaunchKernel(reinterpret_cast<CUfunction>(kernel), 1, 1, 1, 32, 1, 1, 0, nullptr, parameters, nullptr));
+  OK(cuLaunchKernel(reinterpret_cast<CUfunction>(kernel), 1, 1, 1, 32, 1, 1, 0, nullptr, parameters,
+                    nullptr));
   EXPECT_EQ(words(data.get(), 1)[0], 3u);
   CUdeviceptr counter;
   size_t bytes;
@@ -104,7 +130,8 @@ TEST_F(Conformance, InvalidPtxIsRefusedWithALog) {
   CUjit_option options[] = {CU_JIT_ERROR_LOG_BUFFER, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES};
   void* values[] = {log, reinterpret_cast<void*>(sizeof log)};
   CUmodule module;
-  const char* text = ".version 7.0\n.target sm_70\n.address_size 64\n.visible .entry broken() {\n  nonsense.u32 %r1;\n}\n";
+  const char* text =
+      ".version 7.0\n.target sm_70\n.address_size 64\n.visible .entry broken() {\n  nonsense.u32 %r1;\n}\n";
   REFUSED(CUDA_ERROR_INVALID_PTX, cuModuleLoadDataEx(&module, text, 2, options, values));
   EXPECT_NE(std::strlen(log), 0u);
   REFUSED(CUDA_ERROR_FILE_NOT_FOUND, cuModuleLoad(&module, "/no/such/file.ptx"));
@@ -130,7 +157,8 @@ TEST_F(Conformance, PiecesAreLinked) {
 
 TEST_F(Conformance, OccupancyFollowsTheBlock) {
   int blocks = 0;
-  OK(cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(&blocks, function("add_one"), 256, 0, CU_OCCUPANCY_DEFAULT));
+  OK(cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(&blocks, function("add_one"), 256, 0,
+                                                          CU_OCCUPANCY_DEFAULT));
   EXPECT_GE(blocks, 1);
   size_t dynamic = 0;
   OK(cuOccupancyAvailableDynamicSMemPerBlock(&dynamic, function("add_one"), 1, 256));
@@ -146,7 +174,8 @@ TEST_F(Conformance, DynamicSharedMemoryIsLimitedByTheFunction) {
   const DeviceWords data(1);
   CUdeviceptr address = data.get();
   void* parameters[] = {&address};
-  REFUSED(CUDA_ERROR_INVALID_VALUE, cuLaunchKernel(probe, 1, 1, 1, 1, 1, 1, 100 * 1024, nullptr, parameters, nullptr));
+  REFUSED(CUDA_ERROR_INVALID_VALUE,
+          cuLaunchKernel(probe, 1, 1, 1, 1, 1, 1, 100 * 1024, nullptr, parameters, nullptr));
   OK(cuFuncSetAttribute(probe, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, 100 * 1024));
   OK(cuLaunchKernel(probe, 1, 1, 1, 1, 1, 1, 100 * 1024, nullptr, parameters, nullptr));
   EXPECT_EQ(words(data.get(), 1)[0], 100u * 1024);

@@ -6,11 +6,33 @@
 namespace vgpu::conformance {
 namespace {
 
-const Covers covers{"Launch", "Mark", "HostFunction", "HostFunctionDone", "EventRecord", "EndCapture", "ExchangeCaptureMode",
-                    "cuStreamCreateWithPriority", "cuStreamDestroy_v2", "cuStreamSynchronize", "cuStreamWaitEvent", "cuStreamWriteValue32_v2",
-                    "cuStreamWriteValue64_v2", "cuStreamWaitValue32_v2", "cuStreamWaitValue64_v2", "cuStreamAttachMemAsync",
-                    "cuStreamGetAttribute", "cuStreamSetAttribute", "cuStreamBeginCapture_v2", "cuStreamIsCapturing", "cuStreamQuery",
-                    "cuStreamCopyAttributes", "cuEventCreate", "cuEventDestroy_v2", "cuEventSynchronize", "cuEventElapsedTime_v2", "cuEventQuery"};
+const Covers covers{"Launch",
+                    "Mark",
+                    "HostFunction",
+                    "HostFunctionDone",
+                    "EventRecord",
+                    "EndCapture",
+                    "ExchangeCaptureMode",
+                    "cuStreamCreateWithPriority",
+                    "cuStreamDestroy_v2",
+                    "cuStreamSynchronize",
+                    "cuStreamWaitEvent",
+                    "cuStreamWriteValue32_v2",
+                    "cuStreamWriteValue64_v2",
+                    "cuStreamWaitValue32_v2",
+                    "cuStreamWaitValue64_v2",
+                    "cuStreamAttachMemAsync",
+                    "cuStreamGetAttribute",
+                    "cuStreamSetAttribute",
+                    "cuStreamBeginCapture_v2",
+                    "cuStreamIsCapturing",
+                    "cuStreamQuery",
+                    "cuStreamCopyAttributes",
+                    "cuEventCreate",
+                    "cuEventDestroy_v2",
+                    "cuEventSynchronize",
+                    "cuEventElapsedTime_v2",
+                    "cuEventQuery"};
 
 TEST_F(Conformance, LaunchesAreRefusedAtOnceWhereTheyAreWrong) {
   CUfunction add = function("add_one");
@@ -19,19 +41,26 @@ TEST_F(Conformance, LaunchesAreRefusedAtOnceWhereTheyAreWrong) {
   unsigned one = 1;
   void* parameters[] = {&address, &one};
   REFUSED(CUDA_ERROR_INVALID_VALUE, cuLaunchKernel(add, 0, 1, 1, 1, 1, 1, 0, nullptr, parameters, nullptr));
-  REFUSED(CUDA_ERROR_INVALID_VALUE, cuLaunchKernel(add, 1, 1, 1, 2048, 1, 1, 0, nullptr, parameters, nullptr));
-  REFUSED(CUDA_ERROR_INVALID_VALUE, cuLaunchKernel(add, 1, 70000, 1, 1, 1, 1, 0, nullptr, parameters, nullptr));
+  REFUSED(CUDA_ERROR_INVALID_VALUE,
+          cuLaunchKernel(add, 1, 1, 1, 2048, 1, 1, 0, nullptr, parameters, nullptr));
+  REFUSED(CUDA_ERROR_INVALID_VALUE,
+          cuLaunchKernel(add, 1, 70000, 1, 1, 1, 1, 0, nullptr, parameters, nullptr));
   REFUSED(CUDA_ERROR_INVALID_VALUE, cuLaunchKernel(add, 1, 1, 1, 1, 1, 1, 0, nullptr, nullptr, nullptr));
-  REFUSED(CUDA_ERROR_INVALID_HANDLE, cuLaunchKernel(nullptr, 1, 1, 1, 1, 1, 1, 0, nullptr, parameters, nullptr));
+  REFUSED(CUDA_ERROR_INVALID_HANDLE,
+          cuLaunchKernel(nullptr, 1, 1, 1, 1, 1, 1, 0, nullptr, parameters, nullptr));
 }
 
 TEST_F(Conformance, BothFormsOfParametersArrive) {
   CUfunction add = function("add_one");
   const DeviceWords data(1);
   OK(cuMemsetD32_v2(data.get(), 0, 1));
-  struct { CUdeviceptr address; unsigned count; } packed{data.get(), 1};
+  struct {
+    CUdeviceptr address;
+    unsigned count;
+  } packed{data.get(), 1};
   size_t bytes = sizeof packed;
-  void* extra[] = {CU_LAUNCH_PARAM_BUFFER_POINTER, &packed, CU_LAUNCH_PARAM_BUFFER_SIZE, &bytes, CU_LAUNCH_PARAM_END};
+  void* extra[] = {CU_LAUNCH_PARAM_BUFFER_POINTER, &packed, CU_LAUNCH_PARAM_BUFFER_SIZE, &bytes,
+                   CU_LAUNCH_PARAM_END};
   OK(cuLaunchKernel(add, 1, 1, 1, 32, 1, 1, 0, nullptr, nullptr, extra));
   CUlaunchConfig config{};
   config.gridDimX = config.gridDimY = config.gridDimZ = config.blockDimY = config.blockDimZ = 1;
@@ -120,11 +149,17 @@ TEST_F(Conformance, HostFunctionsRunInStreamOrder) {
   const DeviceWords data(1);
   OK(cuMemsetD32Async(data.get(), 41, 1, stream));
   OK(cuMemcpyDtoHAsync_v2(host, data.get(), 4, stream));
-  struct Seen { const unsigned* from; std::atomic<unsigned> value{0}; } seen{host};
-  OK(cuLaunchHostFunc(stream, [](void* argument) {
-    auto* seen = static_cast<Seen*>(argument);
-    seen->value = *seen->from + 1;
-  }, &seen));
+  struct Seen {
+    const unsigned* from;
+    std::atomic<unsigned> value{0};
+  } seen{host};
+  OK(cuLaunchHostFunc(
+      stream,
+      [](void* argument) {
+        auto* seen = static_cast<Seen*>(argument);
+        seen->value = *seen->from + 1;
+      },
+      &seen));
   OK(cuStreamSynchronize(stream));
   EXPECT_EQ(seen.value, 42u);
   OK(cuMemFreeHost(host));

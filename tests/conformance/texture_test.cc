@@ -5,9 +5,12 @@
 namespace vgpu::conformance {
 namespace {
 
-const Covers covers{"TextureCreate", "SurfaceCreate", "MipmappedGetLevel", "cuArrayCreate_v2", "cuArray3DCreate_v2", "cuArrayDestroy",
-                    "cuArrayGetDescriptor_v2", "cuArray3DGetDescriptor_v2", "cuMipmappedArrayCreate", "cuMipmappedArrayDestroy",
-                    "cuTexObjectDestroy", "cuSurfObjectDestroy"};
+const Covers covers{"TextureCreate",           "SurfaceCreate",
+                    "MipmappedGetLevel",       "cuArrayCreate_v2",
+                    "cuArray3DCreate_v2",      "cuArrayDestroy",
+                    "cuArrayGetDescriptor_v2", "cuArray3DGetDescriptor_v2",
+                    "cuMipmappedArrayCreate",  "cuMipmappedArrayDestroy",
+                    "cuTexObjectDestroy",      "cuSurfObjectDestroy"};
 
 TEST_F(Conformance, ArraysKeepTheirRows) {
   const CUDA_ARRAY_DESCRIPTOR shape{8, 4, CU_AD_FORMAT_UNSIGNED_INT32, 1};
