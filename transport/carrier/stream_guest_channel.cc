@@ -126,7 +126,7 @@ Reply StreamGuestChannel::awaitReply(uint16_t thread, uint64_t sequence, uint16_
     letReaderLeave();
     return {.lost = true};
   }
-  Reply reply{.status = mailbox.status};
+  Reply reply{.status = mailbox.status, .sequence = sequence};
   reply.payloadBytes = static_cast<uint32_t>(std::min<size_t>(mailbox.payloadBytes, payloadOut.size()));
   if (mailbox.payloadBytes <= kReplyInlineBytes && reply.payloadBytes > 0)
     std::memcpy(payloadOut.data(), mailbox.payload.data(), reply.payloadBytes);
@@ -222,7 +222,9 @@ Reply StreamGuestChannel::finishDownload(const Download& download) {
     letReaderLeave();
     return {.lost = true};
   }
-  const Reply reply{.status = control.status, .payloadBytes = std::min(control.bytes, download.wantedBytes)};
+  const Reply reply{.status = control.status,
+                    .payloadBytes = std::min(control.bytes, download.wantedBytes),
+                    .sequence = download.sequence};
   giveSlot(download.slot);
   return reply;
 }

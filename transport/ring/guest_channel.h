@@ -24,6 +24,7 @@ struct Reply {
   bool lost = false;
   int32_t status = 0;
   uint32_t payloadBytes = 0;  // written to the caller's span; never more than fits
+  uint64_t sequence = 0;      // of the record that was answered
 };
 
 // A download that is under way: from beginDownload until finishDownload.

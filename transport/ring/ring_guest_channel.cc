@@ -171,7 +171,7 @@ Reply RingGuestChannel::awaitReply(uint16_t thread, uint64_t sequence, uint16_t 
     if (result != Wait::Ready) return {.lost = true};
     storeRelaxed(word, uint32_t{0});
   }
-  Reply reply{.status = loadRelaxed(&mailbox.status)};
+  Reply reply{.status = loadRelaxed(&mailbox.status), .sequence = sequence};
   const size_t claimed = loadRelaxed(&mailbox.payloadBytes);
   const bool inSlot = claimed > kReplyInlineBytes;
   const size_t bytes =
@@ -259,7 +259,8 @@ Reply RingGuestChannel::finishDownload(const Download& download) {
       sleepUntil(&memory_.control->slotWanted, slotBudget_, filled, std::nullopt) != Wait::Ready)
     return {.lost = true};
   const Reply reply{.status = loadRelaxed(&control.status),
-                    .payloadBytes = std::min(loadRelaxed(&control.bytes), download.wantedBytes)};
+                    .payloadBytes = std::min(loadRelaxed(&control.bytes), download.wantedBytes),
+                    .sequence = download.sequence};
   copyOut(download.out, slot(download.slot), reply.payloadBytes);
   if (window_.give(download.slot)) doorbell_.wake(&memory_.control->slotWanted);
   return reply;
