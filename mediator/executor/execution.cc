@@ -223,7 +223,7 @@ CUresult Execution::settled(ContextObject* context, CUresult status) {
 }
 
 void Execution::answerStrictly(Submission& s, CUresult status) {
-  const bool waits = status == CUDA_SUCCESS && s.context && s.context->driver && activeCaptures == 0;
+  const bool waits = status == CUDA_SUCCESS && s.enqueued && s.context && s.context->driver && activeCaptures == 0;
   if (s.wantsReply) return waits ? await(waitOf(s)) : reply(s, status);
   // The mediator's wish, not the guest's: nobody waits for an answer, so the outcome is kept.
   if (!waits || queues.anyHeld()) return;

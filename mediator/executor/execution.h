@@ -141,6 +141,7 @@ class Execution {
       if (!stream.busy) markBusy(stream);
       ++stream.context->epoch;
       ++stream.sinceCheckpoint;
+      s.enqueued = true;
       return true;
     }
     return beginSlowly(stream, s);

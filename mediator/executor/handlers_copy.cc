@@ -70,6 +70,7 @@ bool chooseSource(Execution& execution, Submission& s, StreamObject& stream, Upl
   if (direct) {
     source.bytes = s.data.data();
     noteUpload(execution, stream, true);
+    s.enqueued = true;
     return true;
   }
   const size_t bytes = s.data.size();

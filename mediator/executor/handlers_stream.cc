@@ -73,6 +73,7 @@ void handleHostFunction(Execution& execution, Submission& s, const protocol::mes
   };
   execution.queues.hold(stream->queue, std::move(operation));
   execution.queues.pump();
+  s.enqueued = true;
   execution.posted(s, CUDA_SUCCESS);
 }
 

@@ -92,6 +92,7 @@ bool Execution::beginSlowly(StreamObject& stream, Submission& s) {
     if (!stream.busy) markBusy(stream);
     ++stream.context->epoch;
     ++stream.sinceCheckpoint;
+    s.enqueued = true;
     return true;
   }
   holdBack(stream, s, {}, {});
