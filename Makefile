@@ -13,6 +13,9 @@ XDG_CACHE_HOME ?= $(HOME)/.cache
 export VGPU_CACHE ?= $(XDG_CACHE_HOME)/vgpu
 export CCACHE_DIR ?= $(VGPU_CACHE)/ccache
 export CCACHE_MAXSIZE ?= 5G
+# The same sources in another folder are the same sources.
+export CCACHE_BASEDIR ?= $(CURDIR)
+export CCACHE_NOHASHDIR ?= 1
 
 .PHONY: build setup demo test test-all bench install gpu-bundle clean configure
 .DEFAULT_GOAL := build
