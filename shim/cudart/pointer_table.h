@@ -41,6 +41,7 @@ class PointerTable {
   struct Table {
     size_t mask;
     Slot* slots;
+    Table* smaller;  // what it grew from, which readers may still be in
   };
   static constexpr size_t kFirstSlots = 256;
 
@@ -63,7 +64,7 @@ class PointerTable {
 
   Table* grow(Table* old) {
     size_t slots = old == nullptr ? kFirstSlots : (old->mask + 1) * 2;
-    auto* table = new Table{slots - 1, new Slot[slots]};
+    auto* table = new Table{slots - 1, new Slot[slots], old};
     for (size_t i = 0; old != nullptr && i <= old->mask; ++i) {
       const void* key = old->slots[i].key.load(std::memory_order_relaxed);
       if (key != nullptr) insert(table, key, old->slots[i].record.load(std::memory_order_relaxed));
