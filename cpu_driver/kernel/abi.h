@@ -11,7 +11,7 @@
 
 namespace vgpu::kernel {
 
-constexpr uint32_t kAbiVersion = 2;
+constexpr uint32_t kAbiVersion = 3;
 constexpr uint32_t kWarpSize = 32;
 constexpr uint32_t kMaxBlockThreads = 1024;
 constexpr uint32_t kMaxBarriers = 16;
@@ -64,8 +64,7 @@ struct LaunchContext {
   uint32_t dynamicSharedBytes = 0;
   uint32_t multiprocessors = 1;
   uint64_t gridId = 0;
-  uint64_t gridWorkspace =
-      0;  // of a cooperative launch: device memory, two zeroed 32-bit words {size 8, barrier}; else 0
+  uint64_t gridWorkspace = 0;   // of a cooperative launch the address of workspaceWords, else 0: %envreg1 and 2
   uintptr_t constantBegin = 0;  // the module's .const bank, for isspacep.const
   uintptr_t constantEnd = 0;
   uint32_t cooperative = 0;      // all blocks are resident at once: a worker takes another before it waits
@@ -79,12 +78,16 @@ struct LaunchContext {
   alignas(64) std::atomic<uint64_t> nextBlock{0};
   std::atomic<uint32_t> stopped{0};  // nonzero once a block faulted or the driver gave the launch up
   std::atomic<uint32_t> residentBlocks{0};
+  // What cooperative groups use for the barrier of a grid: its size in bytes, the count of arrivals.
+  alignas(64) uint32_t workspaceWords[2] = {8, 0};
 
   void prepare() {
     blockCount = grid.count();
     nextBlock.store(0, std::memory_order_relaxed);
     stopped.store(0, std::memory_order_relaxed);
     residentBlocks.store(0, std::memory_order_relaxed);
+    workspaceWords[1] = 0;
+    gridWorkspace = cooperative ? reinterpret_cast<uintptr_t>(workspaceWords) : 0;
   }
 };
 

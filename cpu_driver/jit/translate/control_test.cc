@@ -136,6 +136,21 @@ TEST(Calls, DirectIndirectRecursive) {
   EXPECT_EQ(run.out[4], 2u);
 }
 
+TEST(Calls, ResultsAreReadAfterTheCall) {
+  // The optimiser must not take a result's place for constant memory, as a kernel's parameters are.
+  Program program(kernel(
+      "ld.global.u32 %r1, [%rd1];\nadd.u32 %r2, %r1, 1;\n"
+      "{ .param .b32 a; .param .b32 b; st.param.b32 [a], %r1; call (b), twice, (a); ld.param.b32 %r3, [b];\n"
+      "st.param.b32 [a], %r2; call (b), twice, (a); ld.param.b32 %r4, [b]; }\n"
+      "st.global.v2.u32 [%rd2], {%r3, %r4};\n",
+      kFunctions));
+  Buffers run;
+  run.in = {21};
+  run(program);
+  EXPECT_EQ(run.out[0], 42u);
+  EXPECT_EQ(run.out[1], 44u);
+}
+
 TEST(Atomics, ReturnWhatWasThere) {
   auto once = [](const char* code, uint32_t memory, uint32_t operand) {
     Program program(kernel(std::string("ld.global.u32 %r1, [%rd1];\nmov.b32 %f1, %r1;\n") + code +

@@ -1,4 +1,4 @@
-// cvt. Integers that do not fit wrap unless .sat; floats to integers always saturate, NaN becomes 0.
+// cvt. Integers that do not fit wrap unless .sat; floats to integers always saturate.
 #include <cmath>
 
 #include "cpu_driver/jit/translate/function_translator.h"
@@ -81,7 +81,11 @@ llvm::Value* FunctionTranslator::roundToIntegral(const Instruction& i, Value* va
 llvm::Value* FunctionTranslator::convertFloatToInteger(const Instruction& i, Value* value, Type to) {
   if (!i.has(Modifier::Rzi)) value = roundToIntegral(i, value);
   auto id = ptx::isSigned(to) ? llvm::Intrinsic::fptosi_sat : llvm::Intrinsic::fptoui_sat;
-  return builder_.CreateIntrinsic(id, {intType(ptx::bitsOf(to)), value->getType()}, {value});
+  unsigned bits = ptx::bitsOf(to);
+  Value* result = builder_.CreateIntrinsic(id, {intType(bits), value->getType()}, {value});
+  if (bits < 64 && !value->getType()->isDoubleTy()) return result;
+  // From f64, and to 64 bits, a NaN is the integer with only the top bit (PTX ISA, cvt).
+  return builder_.CreateSelect(isNan(value), llvm::ConstantInt::get(context_, llvm::APInt::getSignMask(bits)), result);
 }
 
 llvm::Value* FunctionTranslator::convertFloats(const Instruction& i, Value* value, Type to, Type from) {

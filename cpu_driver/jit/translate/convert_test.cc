@@ -38,6 +38,8 @@ TEST(Convert, FloatToIntegerSaturates) {
   EXPECT_EQ(s8.operator()<int>(-1000.0f), -128);
   EXPECT_EQ(s8.operator()<int>(127.4f), 127);
   EXPECT_EQ(l.operator()<int64_t>(-9.9e18f), INT64_MIN);
+  EXPECT_EQ(l.operator()<int64_t>(kNan), INT64_MIN);
+  EXPECT_EQ(ul.operator()<uint64_t>(double(kNan)), uint64_t{1} << 63);
   EXPECT_EQ(ul.operator()<uint64_t>(1.25), 2u);
 }
 

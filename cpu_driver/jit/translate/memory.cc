@@ -71,7 +71,11 @@ FunctionTranslator::Access FunctionTranslator::accessOf(const Instruction& i) {
   Access access;
   access.space = i.space;
   access.readOnly = i.has(Modifier::Nc) || i.opcode == Opcode::Ldu || i.space == Space::Const;
-  access.readOnly |= i.space == Space::Param && source_.kernel && i.opcode == Opcode::Ld;
+  // A kernel's own parameters never change; those of a call that it makes do.
+  if (i.space == Space::Param && source_.kernel && i.opcode == Opcode::Ld) {
+    const Operand& address = operand(i, 1);
+    access.readOnly |= address.count == 1 && element(address, 0).kind == Operand::Kind::Parameter;
+  }
   if (i.has(Modifier::Volatile) || i.has(Modifier::Mmio)) {
     access.isVolatile = true;
     access.ordering = llvm::AtomicOrdering::Monotonic;
