@@ -335,6 +335,11 @@ class Planner {
     const auto* user = llvm::cast<Instruction>(use.getUser());
     const BasicBlock* from = user->getParent();
     if (const auto* phi = llvm::dyn_cast<PHINode>(user)) from = phi->getIncomingBlock(use);
+    return crossesTo(value, from);
+  }
+
+  // The same for a use at the end of block `from`.
+  bool crossesTo(const Instruction& value, const BasicBlock* from) {
     const BasicBlock* definition = value.getParent();
     if (from == definition) return false;
     std::set<const BasicBlock*> seen{from};
@@ -359,27 +364,11 @@ class Planner {
       const auto* user = llvm::cast<Instruction>(use.getUser());
       if (const auto found = rendezvousAt_.find(user->getParent());
           found != rendezvousAt_.end() && found->second == user) {
-        const BasicBlock* before = user->getParent()->getSinglePredecessor();
-        return crossesTo(instruction, before);
+        const auto before = llvm::predecessors(user->getParent());
+        return std::any_of(before.begin(), before.end(), [&](const BasicBlock* from) { return crossesTo(instruction, from); });
       }
       return crosses(instruction, use);
     });
-  }
-
-  bool crossesTo(const Instruction& value, const BasicBlock* from) {
-    const BasicBlock* definition = value.getParent();
-    if (from == definition) return false;
-    std::set<const BasicBlock*> seen{from};
-    std::vector<const BasicBlock*> work{from};
-    while (!work.empty()) {
-      const BasicBlock* block = work.back();
-      work.pop_back();
-      if (plan_.isPoint(block)) return true;
-      for (const BasicBlock* before : llvm::predecessors(block)) {
-        if (before != definition && seen.insert(before).second) work.push_back(before);
-      }
-    }
-    return false;
   }
 
   void findSlots() {
