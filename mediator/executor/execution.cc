@@ -223,10 +223,13 @@ CUresult Execution::settled(ContextObject* context, CUresult status) {
 }
 
 void Execution::answerStrictly(Submission& s, CUresult status) {
-  const bool waits = status == CUDA_SUCCESS && s.enqueued && s.context && s.context->driver && activeCaptures == 0;
-  if (s.wantsReply) return waits ? await(waitOf(s)) : reply(s, status);
+  const bool waits = status == CUDA_SUCCESS && s.enqueued && s.context && s.context->driver && activeCaptures == 0 &&
+                     !queues.anyHeld();
+  if (s.wantsReply && waits) return await(waitOf(s));
+  const bool goesOn = status == CUDA_SUCCESS && s.enqueued;
+  if (s.wantsReply) return reply(s, status, std::as_bytes(std::span(&s.sequence, goesOn ? 1 : 0)));
   // The mediator's wish, not the guest's: nobody waits for an answer, so the outcome is kept.
-  if (!waits || queues.anyHeld()) return;
+  if (!waits) return;
   if (const CUresult outcome = driver.cuCtxSynchronize(); outcome != CUDA_SUCCESS) keepError(s, outcome);
 }
 

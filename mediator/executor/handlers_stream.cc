@@ -89,15 +89,19 @@ void handleEndCapture(Execution& execution, Submission& s, const protocol::messa
   StreamObject* stream = execution.stream(s, message.stream, status);
   if (execution.lied()) return;
   if (!stream) return execution.reply(s, status);
+  if (!execution.isFree<Kind::Graph>(s, message.graph)) return;
   CUgraph graph = nullptr;
   status = execution.driver.cuStreamEndCapture(stream->driver, &graph);
   if (stream->capturing) {
     stream->capturing = false;
     --execution.activeCaptures;
   }
-  if (graph) execution.driver.cuGraphDestroy(graph);
-  // Work was captured that nobody could launch: say so, instead of a graph that does nothing.
-  execution.reply(s, status == CUDA_SUCCESS ? CUDA_ERROR_NOT_SUPPORTED : status);
+  if (graph) {
+    auto captured = std::make_unique<GraphObject>();
+    captured->driver = graph;
+    execution.objects.graphs.insert(Handle(message.graph), std::move(captured));
+  }
+  execution.reply(s, status);
 }
 
 void handleExchangeCaptureMode(Execution& execution, Submission& s,

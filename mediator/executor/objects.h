@@ -108,6 +108,10 @@ struct LinkObject {
   bool busy = false;  // a worker is at it
 };
 
+struct GraphObject {
+  CUgraph driver = nullptr;
+};
+
 template <Kind kind>
 struct ObjectOf;
 template <>
@@ -161,6 +165,11 @@ struct ObjectOf<Kind::Link> {
   using Driver = CUlinkState;
 };
 template <>
+struct ObjectOf<Kind::Graph> {
+  using Type = GraphObject;
+  using Driver = CUgraph;
+};
+template <>
 struct ObjectOf<Kind::Physical> {
   using Type = PhysicalObject;
   using Driver = CUmemGenericAllocationHandle;
@@ -180,6 +189,7 @@ struct Objects {
   Table<Kind::Array> arrays;
   Table<Kind::MipmappedArray> mipmappedArrays;
   Table<Kind::Link> links;
+  Table<Kind::Graph> graphs;
   Table<Kind::Physical> physicals;
 
   template <Kind kind>
@@ -202,6 +212,8 @@ struct Objects {
       return arrays;
     else if constexpr (kind == Kind::MipmappedArray)
       return mipmappedArrays;
+    else if constexpr (kind == Kind::Graph)
+      return graphs;
     else if constexpr (kind == Kind::Link)
       return links;
     else

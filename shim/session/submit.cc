@@ -68,10 +68,14 @@ CUresult sent(const Submission& submission, uint64_t number, uint64_t* sequence)
   return CUDA_SUCCESS;
 }
 
-// In strict mode the sequence is not known to the guest; everything posted is over when the call returns.
-CUresult strictAnswer(const Submission& submission, const transport::Reply& reply, uint64_t* sequence) {
+// In strict mode everything posted is over when the call returns, and its sequence is 0; except work behind a host
+// function that has not returned, whose sequence comes with the reply.
+CUresult strictAnswer(const Submission& submission, const transport::Reply& reply, uint64_t number,
+                      uint64_t* sequence) {
   if (reply.lost) return kSessionLost;
-  if (sequence) *sequence = 0;
+  const bool goesOn = reply.payloadBytes == sizeof number;
+  if (sequence) *sequence = goesOn ? number : 0;
+  if (goesOn && submission.context) submission.context->posted.raise(number);
   settleEvents(*submission.session);
   return note(submission, static_cast<CUresult>(reply.status));
 }
@@ -82,8 +86,10 @@ CUresult post(const Submission& submission, uint16_t call, Bytes arguments, uint
   transport::GuestChannel& channel = submission.session->channel();
   const uint16_t thread = submission.thread->id();
   if (submission.session->strict()) [[unlikely]] {
-    return strictAnswer(submission, channel.call(call | protocol::kWantsReply, thread, arguments, {}),
-                        sequence);
+    uint64_t number = 0;
+    const auto reply = channel.call(call | protocol::kWantsReply, thread, arguments,
+                                    std::as_writable_bytes(std::span(&number, 1)));
+    return strictAnswer(submission, reply, number, sequence);
   }
   return sent(submission, channel.post(call, thread, arguments), sequence);
 }
@@ -93,9 +99,10 @@ CUresult postWithData(const Submission& submission, uint16_t call, Bytes argumen
   transport::GuestChannel& channel = submission.session->channel();
   const uint16_t thread = submission.thread->id();
   if (submission.session->strict()) [[unlikely]] {
-    return strictAnswer(submission,
-                        channel.callWithData(call | protocol::kWantsReply, thread, arguments, data, {}),
-                        sequence);
+    uint64_t number = 0;
+    const auto reply = channel.callWithData(call | protocol::kWantsReply, thread, arguments, data,
+                                            std::as_writable_bytes(std::span(&number, 1)));
+    return strictAnswer(submission, reply, number, sequence);
   }
   return sent(submission, channel.postWithData(call, thread, arguments, data), sequence);
 }
