@@ -1,4 +1,5 @@
 // cuGetProcAddress: names to entry points, by the CUDA version that the caller was built for.
+#include <atomic>
 #include <algorithm>
 #include <cstring>
 #include <string_view>
@@ -93,9 +94,12 @@ VGPU_EXPORT CUresult cuGetProcAddress_v2(const char* name, void** function, int 
 // The private tables that NVIDIA's runtime asks its driver for are not imitated. A program that gets here has
 // that runtime linked in, in a form that could not be redirected to ours.
 VGPU_EXPORT CUresult cuGetExportTable(const void** table, const CUuuid*) {
+  static std::atomic<bool> told{false};  // it asks for several tables
   if (table) *table = nullptr;
-  vgpu::log::error(
-      "this program has NVIDIA's CUDA runtime linked in and stripped; link it with -cudart shared, or keep "
-      "its symbol table");
+  if (!told.exchange(true)) {
+    vgpu::log::error(
+        "this program has NVIDIA's CUDA runtime linked in and stripped; link it with -cudart shared, or keep "
+        "its symbol table");
+  }
   return CUDA_ERROR_NOT_SUPPORTED;
 }
