@@ -41,11 +41,13 @@ class SpinBudget {
   // After a failed spin the caller slept so long. A short sleep means that spinning a little longer would
   // have paid off: without this two sides that both fell asleep once (on a busy machine) would go on waking
   // each other for ever.
-  void slept(std::chrono::nanoseconds duration) { adapt(duration < wakeCost() * 3 / 2); }
+  void slept(std::chrono::nanoseconds duration) { adapt(duration < wakeCost() * 2 + kSlack); }
 
  private:
   // Too short to be worth counting as a spinner: the common case where the answer is nearly there.
   static constexpr int kFreePauses = 8;
+  // Both sides woke each other, and each wake-up took a little longer than when it was measured.
+  static constexpr std::chrono::microseconds kSlack{30};
   static constexpr int kPausesBetweenClockReads = 16;
 
   template <class Ready>
