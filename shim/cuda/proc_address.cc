@@ -1,6 +1,6 @@
 // cuGetProcAddress: names to entry points, by the CUDA version that the caller was built for.
-#include <atomic>
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <string_view>
 
