@@ -264,8 +264,10 @@ struct EventRecord {
   uint32_t slot;
   uint32_t flags;
 };
+// `graph`: the handle under which the captured work is kept.
 struct EndCapture {
   uint64_t stream;
+  uint64_t graph;
 };
 struct ExchangeCaptureMode {
   uint32_t mode;

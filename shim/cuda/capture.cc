@@ -74,9 +74,20 @@ CUresult endCapture(CUstream value, CUgraph* graph, bool perThread) {
     return CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD;
   }
   const Capture before = end(*stream);
-  const CUresult status = callMessage<protocol::call::EndCapture>(submission, {stream->wire});
-  if (before == Capture::Invalidated) return CUDA_ERROR_STREAM_CAPTURE_INVALIDATED;
-  return status;
+  auto* captured = new Graph;
+  captured->handle = submission.session->graphs.insert(captured);
+  const CUresult status =
+      callMessage<protocol::call::EndCapture>(submission, {stream->wire, captured->handle.bits()});
+  if (status != CUDA_SUCCESS) {
+    delete submission.session->graphs.remove(captured->handle);
+    return before == Capture::Invalidated ? CUDA_ERROR_STREAM_CAPTURE_INVALIDATED : status;
+  }
+  *graph = reinterpret_cast<CUgraph>(captured->handle.bits());
+  if (before != Capture::Invalidated) return CUDA_SUCCESS;
+  // The executor's driver knew nothing of what spoiled it here.
+  Forward<protocol::call::cuGraphDestroy>::call(*graph);
+  *graph = nullptr;
+  return CUDA_ERROR_STREAM_CAPTURE_INVALIDATED;
 }
 
 CUstreamCaptureStatus statusOf(const Stream& stream) {

@@ -20,6 +20,7 @@ bool needsContext(uint16_t number) {
     case protocol::call::cuKernelGetAttribute:
     case protocol::call::cuKernelSetAttribute:
     case protocol::call::cuKernelSetCacheConfig:
+    case protocol::call::cuGraphDestroy:
     case protocol::call::cuMemCreate:
     case protocol::call::cuMemRelease:
     case protocol::call::cuMemMap:

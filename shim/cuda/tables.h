@@ -18,6 +18,7 @@ auto& tableOf(Session& session) {
   if constexpr (kind == Kind::MipmappedArray) return session.mipmappedArrays;
   if constexpr (kind == Kind::Link) return session.links;
   if constexpr (kind == Kind::Physical) return session.physicals;
+  if constexpr (kind == Kind::Graph) return session.graphs;
 }
 
 template <Kind kind>
@@ -41,6 +42,10 @@ struct ObjectOfKind<Kind::Array> {
 template <>
 struct ObjectOfKind<Kind::MipmappedArray> {
   using Type = MipmappedArray;
+};
+template <>
+struct ObjectOfKind<Kind::Graph> {
+  using Type = Graph;
 };
 template <>
 struct ObjectOfKind<Kind::Physical> {

@@ -130,6 +130,10 @@ struct Link {
   unsigned errorLogBytes = 0, infoLogBytes = 0;
 };
 
+struct Graph {
+  Handle handle;
+};
+
 struct Physical {
   Handle handle;
   uint64_t sizeBytes = 0;

@@ -63,6 +63,7 @@ class Session {
   HandleTable<MipmappedArray, Kind::MipmappedArray> mipmappedArrays;
   HandleTable<Link, Kind::Link> links;
   HandleTable<Physical, Kind::Physical> physicals;
+  HandleTable<Graph, Kind::Graph> graphs;
 
  private:
   Session() = default;

@@ -32,6 +32,7 @@ const Covers covers{"Launch",
                     "cuEventDestroy_v2",
                     "cuEventSynchronize",
                     "cuEventElapsedTime_v2",
+                    "cuGraphDestroy",
                     "cuEventQuery"};
 
 TEST_F(Conformance, LaunchesAreRefusedAtOnceWhereTheyAreWrong) {
@@ -206,6 +207,9 @@ TEST_F(Conformance, CaptureRefusesWhatIsUnsafe) {
   CUgraph graph;
   REFUSED(CUDA_ERROR_STREAM_CAPTURE_INVALIDATED, cuStreamEndCapture(stream, &graph));
   REFUSED(CUDA_ERROR_ILLEGAL_STATE, cuStreamEndCapture(stream, &graph));
+  OK(cuStreamBeginCapture_v2(stream, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL));
+  OK(cuStreamEndCapture(stream, &graph));
+  OK(cuGraphDestroy(graph));
   CUstreamCaptureMode mode = CU_STREAM_CAPTURE_MODE_RELAXED;
   OK(cuThreadExchangeStreamCaptureMode(&mode));
   EXPECT_EQ(mode, CU_STREAM_CAPTURE_MODE_GLOBAL);
