@@ -91,7 +91,8 @@ TEST_F(Conformance, StreamsKeepTheirOrderAndTheirProperties) {
   CUlaunchAttributeValue value{};
   OK(cuStreamGetAttribute(stream, CU_LAUNCH_ATTRIBUTE_PRIORITY, &value));
   EXPECT_EQ(value.priority, -1);
-  OK(cuStreamSetAttribute(stream, CU_LAUNCH_ATTRIBUTE_PRIORITY, &value));
+  value.syncPolicy = CU_SYNC_POLICY_SPIN;
+  OK(cuStreamSetAttribute(stream, CU_LAUNCH_ATTRIBUTE_SYNCHRONIZATION_POLICY, &value));
   OK(cuStreamCopyAttributes(other, stream));
   OK(cuStreamDestroy_v2(other));
   OK(cuStreamDestroy_v2(stream));

@@ -1,4 +1,4 @@
-// What C++ in kernels compiles to: function pointers, virtual functions, recursion, the device heap, local
+// What C++ in kernels compiles to: function pointers, virtual functions, the device heap, local
 // arrays, switches, inline PTX, clocks, byte permutations, atomics of every width, early exits before
 // barriers.
 #include <cuda_runtime.h>
@@ -37,9 +37,6 @@ typedef int (*Operation)(int, int);
 __device__ Operation operations[3] = {plus, minus, times};
 
 __global__ void calls(int* out) { out[threadIdx.x] = operations[threadIdx.x % 3](int(threadIdx.x), 5); }
-
-__device__ __noinline__ int fibonacci(int n) { return n < 2 ? n : fibonacci(n - 1) + fibonacci(n - 2); }
-__global__ void recurses(int* out) { out[threadIdx.x] = fibonacci(int(threadIdx.x) % 15); }
 
 __global__ void heap(int* out) {
   int* list = static_cast<int*>(malloc(64 * sizeof(int)));
@@ -216,11 +213,6 @@ static void checksObjects() {
     const int wanted = i % 3 == 0 ? i + 5 : i % 3 == 1 ? i - 5 : i * 5;
     EXPECT(out.host[i] == wanted, "call %d gave %d instead of %d", i, out.host[i], wanted);
   }
-  recurses<<<1, 32>>>(out.device);
-  out.fetch();
-  const int fibonaccis[15] = {0, 1, 1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 377};
-  for (int i = 0; i < 32; ++i)
-    EXPECT(out.host[i] == fibonaccis[i % 15], "fibonacci %d is %d", i % 15, out.host[i]);
   heap<<<1, 128>>>(out.device);
   out.fetch();
   for (int i = 0; i < 128; ++i)

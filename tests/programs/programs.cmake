@@ -3,7 +3,7 @@ set(VGPU_PROGRAMS vector_add reduction matmul_tiled streams_events constant_symb
     textures pinned registered managed device_printf cub_radix_sort thrust_pipeline cooperative_groups
     errors capture_allocate big_allocation progress host_functions occupancy driver_api launch_forms async_alloc
     peer_copies_2d_3d crash endless_kernel steady fork_child after_static_destructors libraries algorithms
-    device_features numeric_types demo)
+    device_features numeric_types demo recursion cooperative_grid)
 
 # What clang's CUDA front end cannot compile, with the reason.
 set(VGPU_PROGRAMS_NOT_FOR_CLANG
@@ -12,3 +12,7 @@ set(VGPU_PROGRAMS_NOT_FOR_CLANG
 
 # What the scenarios run, because it needs a partner or an end from outside.
 set(VGPU_PROGRAMS_NOT_ALONE endless_kernel steady)
+
+# Kernels that the loops form cannot take, so that forcing it makes no sense: threads that wait for each other
+# outside barriers, a barrier of the grid, recursion.
+set(VGPU_PROGRAMS_FOR_FIBERS progress cooperative_grid recursion endless_kernel)
