@@ -81,14 +81,14 @@ CUresult cuFuncIsLoaded(CUfunctionLoadingState* state, CUfunction handle) {
   return withFunction(handle, [&](Function& function) {
     if (!state) return CUDA_ERROR_INVALID_VALUE;
     *state =
-        function.code().anyReady() ? CU_FUNCTION_LOADING_STATE_LOADED : CU_FUNCTION_LOADING_STATE_UNLOADED;
+        function.code().isLoaded() ? CU_FUNCTION_LOADING_STATE_LOADED : CU_FUNCTION_LOADING_STATE_UNLOADED;
     return CUDA_SUCCESS;
   });
 }
 
 // Which machine code a kernel gets depends on the block's shape; loading it ahead checks that it can be had.
 CUresult cuFuncLoad(CUfunction handle) {
-  return withFunction(handle, [&](Function& function) { return function.code().resolve().code; });
+  return withFunction(handle, [&](Function& function) { return function.code().load().code; });
 }
 
 }  // extern "C"

@@ -119,7 +119,14 @@ void KernelCode::finish(Variant& variant, State state) {
   for (const auto& stream : waiters) stream->resume();
 }
 
-bool KernelCode::anyReady() {
+const Failure& KernelCode::load() {
+  const Failure& failure = resolve();
+  if (failure.code == CUDA_SUCCESS) loadedAhead_ = true;
+  return failure;
+}
+
+bool KernelCode::isLoaded() {
+  if (loadedAhead_) return true;
   std::lock_guard lock(mutex_);
   return std::any_of(variants_.begin(), variants_.end(),
                      [](const auto& variant) { return variant->state.load() == State::Ready; });

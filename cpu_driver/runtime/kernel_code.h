@@ -73,7 +73,9 @@ class KernelCode : public std::enable_shared_from_this<KernelCode> {
   bool resumeWhenMade(Variant& variant, std::shared_ptr<Stream> stream);
   // Sees to it that the variant is being made, on the compile thread.
   void make(const std::shared_ptr<Variant>& variant);
-  bool anyReady();
+  // Whether it was loaded ahead (load()), or has code for some block.
+  bool isLoaded();
+  const Failure& load();
 
  private:
   void finish(Variant& variant, State state);
@@ -86,6 +88,7 @@ class KernelCode : public std::enable_shared_from_this<KernelCode> {
   std::vector<Parameter> parameters_;
   size_t parameterBytes_ = 0;
   unsigned mostThreads_ = 1024;
+  std::atomic<bool> loadedAhead_{false};
   std::once_flag resolved_;
   Failure failure_;
   ptx::Resources resources_;
