@@ -54,7 +54,7 @@ bool accessible(kernel::LaunchContext*, uintptr_t address, uint64_t sizeBytes, b
 
 const kernel::HostServices& hostServices() {
   static constexpr kernel::HostServices kServices = {print,   assertionFailed, allocate,
-                                                     release, nullptr,         accessible};
+                                                     release, textureOperation, accessible};
   return kServices;
 }
 
