@@ -197,6 +197,16 @@ TEST(Bits, FindNthSetFollowsTheIsa) {
   }
 }
 
+TEST(Video, LanesAreApart) {
+  Operation difference("rrr", "vabsdiff4.u32.u32.u32 d, a, b, 0;"),
+      sum("rrrr", "vabsdiff4.u32.u32.u32.add d, a, b, c;"), sat("rrr", "vadd2.s32.s32.s32.sat d, a, b, 0;"),
+      max("rrr", "vmax4.s32.s32.s32 d, a, b, 0;");
+  EXPECT_EQ(difference.operator()<uint32_t>(0x00ff10f0u, 0xff00200fu), 0xffff10e1u);
+  EXPECT_EQ(sum.operator()<uint32_t>(0x00ff10f0u, 0xff00200fu, 1u), 255u + 255 + 16 + 225 + 1);
+  EXPECT_EQ(sat.operator()<uint32_t>(0x7fff8000u, 0x0001ffffu), 0x7fff8000u);
+  EXPECT_EQ(max.operator()<uint32_t>(0x807f01ffu, 0x7f8000feu), 0x7f7f01ffu);
+}
+
 TEST(Bits, LogicTablesAndDotProducts) {
   Operation lop("rrrr", "lop3.b32 d, a, b, c, 0x96;"), majority("rrrr", "lop3.b32 d, a, b, c, 0xe8;");
   Operation dp4a("rrrr", "dp4a.s32.u32 d, a, b, c;"), bmsk("rrr", "bmsk.clamp.b32 d, a, b;"),

@@ -85,7 +85,8 @@ llvm::Value* FunctionTranslator::convertFloatToInteger(const Instruction& i, Val
   Value* result = builder_.CreateIntrinsic(id, {intType(bits), value->getType()}, {value});
   if (bits < 64 && !value->getType()->isDoubleTy()) return result;
   // From f64, and to 64 bits, a NaN is the integer with only the top bit (PTX ISA, cvt).
-  return builder_.CreateSelect(isNan(value), llvm::ConstantInt::get(context_, llvm::APInt::getSignMask(bits)), result);
+  return builder_.CreateSelect(isNan(value), llvm::ConstantInt::get(context_, llvm::APInt::getSignMask(bits)),
+                               result);
 }
 
 llvm::Value* FunctionTranslator::convertFloats(const Instruction& i, Value* value, Type to, Type from) {

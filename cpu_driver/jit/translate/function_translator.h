@@ -185,6 +185,9 @@ class FunctionTranslator {
   Value* argumentValue(const Instruction& i, uint32_t index, Type type);
   Value* asPointer(Value* address);
 
+  // video.cc
+  Value* videoLane(Opcode opcode, Value* a, Value* b);
+
   // warp.cc
   Value* memberMask(const Instruction& i, size_t index);
   void barrierReduce(const Instruction& i);
