@@ -223,8 +223,8 @@ CUresult Execution::settled(ContextObject* context, CUresult status) {
 }
 
 void Execution::answerStrictly(Submission& s, CUresult status) {
-  const bool waits = status == CUDA_SUCCESS && s.enqueued && s.context && s.context->driver && activeCaptures == 0 &&
-                     !queues.anyHeld();
+  const bool waits = status == CUDA_SUCCESS && s.enqueued && s.context && s.context->driver &&
+                     activeCaptures == 0 && !queues.anyHeld();
   if (s.wantsReply && waits) return await(waitOf(s));
   const bool goesOn = status == CUDA_SUCCESS && s.enqueued;
   if (s.wantsReply) return reply(s, status, std::as_bytes(std::span(&s.sequence, goesOn ? 1 : 0)));

@@ -36,7 +36,7 @@ struct ExecutionSettings {
   uint64_t spillBytes = uint64_t{256} << 20;  // staging and held data
   uint32_t heldOperations = 16384;
   uint64_t rangeBase = 0, rangeBytes = 0;  // the session's addresses, reserved
-  bool strict = false;  // every operation is waited for, also where the guest did not ask
+  bool strict = false;                     // every operation is waited for, also where the guest did not ask
 };
 
 // One wait for the driver, answered when it is over.

@@ -74,7 +74,9 @@ bool chooseSource(Execution& execution, Submission& s, StreamObject& stream, Upl
     return true;
   }
   const size_t bytes = s.data.size();
-  if (!execution.beginWhen(stream, s, [&execution, bytes, &stream] { return execution.staging.mayHave(bytes, stream.context); }))
+  if (!execution.beginWhen(stream, s, [&execution, bytes, &stream] {
+        return execution.staging.mayHave(bytes, stream.context);
+      }))
     return false;
   source.staging = execution.staging.take(bytes, stream.context);
   if (!source.staging) {  // as good as none: wait for the stream, then read in place
@@ -134,7 +136,9 @@ bool chooseTarget(Execution& execution, Submission& s, StreamObject& stream, siz
     execution.lie(s, "wants more than a slot may hold");
     return false;
   }
-  if (!execution.beginWhen(stream, s, [&execution, bytes, &stream] { return execution.staging.mayHave(bytes, stream.context); }))
+  if (!execution.beginWhen(stream, s, [&execution, bytes, &stream] {
+        return execution.staging.mayHave(bytes, stream.context);
+      }))
     return false;
   target.staging = execution.staging.take(bytes, stream.context);
   target.bytes = target.staging ? target.staging->data : execution.channel.slotMemory(s.to.slot).data();

@@ -253,7 +253,7 @@ void handleWriteHost(Execution& execution, Submission& s, const protocol::messag
                      Decoder&) {
   if (!isHostMemory(execution, message.address, s.data.size()))
     return execution.posted(s, CUDA_ERROR_INVALID_VALUE);
-  std::memcpy(reinterpret_cast<void*>(message.address), s.data.data(), s.data.size());
+  if (!s.data.empty()) std::memcpy(reinterpret_cast<void*>(message.address), s.data.data(), s.data.size());
   execution.posted(s, CUDA_SUCCESS);
 }
 

@@ -48,10 +48,10 @@ Payload logsPayload(const JitArguments& jit) {
   const JitLogs logs = logsOf(jit);
   const messages::LoadReply lengths{static_cast<uint32_t>(logs.error.size()),
                                     static_cast<uint32_t>(logs.info.size())};
-  Payload payload(sizeof lengths + logs.error.size() + logs.info.size());
-  std::memcpy(payload.data(), &lengths, sizeof lengths);
-  std::memcpy(payload.data() + sizeof lengths, logs.error.data(), logs.error.size());
-  std::memcpy(payload.data() + sizeof lengths + logs.error.size(), logs.info.data(), logs.info.size());
+  Payload payload;
+  for (const auto part :
+       {std::as_bytes(std::span(&lengths, 1)), std::as_bytes(logs.error), std::as_bytes(logs.info)})
+    payload.insert(payload.end(), part.begin(), part.end());
   return payload;
 }
 
@@ -158,8 +158,7 @@ struct Name {
       execution.lie(s, "has no name, or one that is too long");
       return false;
     }
-    std::memcpy(text, name.data(), name.size());
-    text[name.size()] = 0;
+    text[name.copy(text, name.size())] = 0;
     return true;
   }
 };

@@ -39,7 +39,8 @@ void handleEventRecord(Execution& execution, Submission& s, const protocol::mess
     return execution.holdBack(*stream, s, {}, [held] { *held = false; });
   }
   if (!execution.begin(*stream, s)) return;
-  // The number first, the record behind it: whoever learns in any way that the event is over must find the number there.
+  // The number first, the record behind it: whoever learns in any way that the event is over must find the
+  // number there.
   if (marks && !stream->capturing) execution.markRetired(*stream, message.slot, s.sequence);
   const Driver& driver = execution.driver;
   status = message.flags != 0 && driver.cuEventRecordWithFlags

@@ -81,8 +81,7 @@ struct HostRole<roles::Name, const char*> : PlainRole {
   char text[protocol::kMaxNameBytes + 1];
   void decode(Decoder& in, Binding&) {
     const auto name = in.getString(protocol::kMaxNameBytes);
-    std::memcpy(text, name.data(), name.size());
-    text[name.size()] = 0;
+    text[name.copy(text, name.size())] = 0;
   }
   const char* pass() { return text; }
 };

@@ -1,5 +1,6 @@
-// Decoding and dispatch of whatever a guest may send: the input is a row of records, each a header and bytes. They run over
-// a driver in which everything succeeds, with a few live objects, so that handles and addresses in the corpus can hit.
+// Decoding and dispatch of whatever a guest may send: the input is a row of records, each a header and bytes.
+// They run over a driver in which everything succeeds, with a few live objects, so that handles and addresses
+// in the corpus can hit.
 #include <sys/mman.h>
 
 #include <cstring>
@@ -20,7 +21,9 @@ constexpr uint64_t kRangeBytes = uint64_t{16} << 20;
 class SilentChannel final : public transport::HostChannel {
  public:
   SilentChannel() : HostChannel(limitsOf()) {}
-  transport::Next next(transport::IncomingRecord&, std::chrono::nanoseconds) override { return transport::Next::Lost; }
+  transport::Next next(transport::IncomingRecord&, std::chrono::nanoseconds) override {
+    return transport::Next::Lost;
+  }
   void interrupt() override {}
   std::string violation() const override { return {}; }
   void reply(const transport::ReplyTo&, int32_t, std::span<const std::byte>) override {}
@@ -51,7 +54,8 @@ struct RecordHead {
   uint16_t argumentBytes, dataBytes;
 };
 
-Submission submissionOf(const RecordHead& head, std::span<const std::byte> arguments, std::span<const std::byte> data, uint64_t sequence) {
+Submission submissionOf(const RecordHead& head, std::span<const std::byte> arguments,
+                        std::span<const std::byte> data, uint64_t sequence) {
   Submission s;
   s.number = head.number;
   s.thread = head.thread % 9;  // one more than there are
@@ -126,7 +130,8 @@ void run(std::span<const std::byte> input) {
     const auto data = input.first(std::min<size_t>(head.dataBytes, input.size()));
     input = input.subspan(head.attachment % 3 == 1 ? data.size() : 0);
     // As the channel hands it out: private, aligned memory.
-    const std::vector<std::byte> argumentCopy(arguments.begin(), arguments.end()), dataCopy(data.begin(), data.end());
+    const std::vector<std::byte> argumentCopy(arguments.begin(), arguments.end()),
+        dataCopy(data.begin(), data.end());
     Submission s = submissionOf(head, argumentCopy, dataCopy, ++feeder.sequence);
     execution.settleInbox();
     execution.dispatch(s);
@@ -134,7 +139,8 @@ void run(std::span<const std::byte> input) {
   execution.workers.finish();
   execution.settleInbox();
   // The range is as it was for the next input.
-  ::mmap(range.data(), kRangeBytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+  ::mmap(range.data(), kRangeBytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1,
+         0);
 }
 
 }  // namespace

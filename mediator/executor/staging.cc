@@ -25,7 +25,8 @@ void Staging::release(StagingBlock* block) {
 void Staging::forget(const void* owner) {
   std::lock_guard lock(mutex_);
   for (auto& blocks : free_) {
-    const auto ofOthers = std::partition(blocks.begin(), blocks.end(), [&](const StagingBlock* block) { return block->owner != owner; });
+    const auto ofOthers = std::partition(blocks.begin(), blocks.end(),
+                                         [&](const StagingBlock* block) { return block->owner != owner; });
     std::for_each(ofOthers, blocks.end(), [&](StagingBlock* block) { release(block); });
     blocks.erase(ofOthers, blocks.end());
   }
@@ -34,7 +35,8 @@ void Staging::forget(const void* owner) {
 
 std::vector<StagingBlock*>::iterator Staging::freeBlockOf(size_t sizeClass, const void* owner) {
   auto& blocks = free_[sizeClass];
-  return std::find_if(blocks.begin(), blocks.end(), [&](const StagingBlock* block) { return block->owner == owner; });
+  return std::find_if(blocks.begin(), blocks.end(),
+                      [&](const StagingBlock* block) { return block->owner == owner; });
 }
 
 size_t Staging::classOf(size_t sizeBytes) {
@@ -80,7 +82,8 @@ StagingBlock* Staging::take(size_t sizeBytes, const void* owner) {
 bool Staging::mayHave(size_t sizeBytes, const void* owner) {
   const size_t sizeClass = classOf(sizeBytes);
   std::lock_guard lock(mutex_);
-  const bool may = freeBlockOf(sizeClass, owner) != free_[sizeClass].end() || usedBytes_ + kClassBytes[sizeClass] <= mostBytes_;
+  const bool may = freeBlockOf(sizeClass, owner) != free_[sizeClass].end() ||
+                   usedBytes_ + kClassBytes[sizeClass] <= mostBytes_;
   refused_ |= !may;
   return may;
 }

@@ -20,7 +20,8 @@ struct StagingBlock {
   size_t sizeBytes = 0;
   size_t sizeClass = 0;
   bool pinned = false;
-  const void* owner = nullptr;  // the context that was current when it was made; page-locked memory ends with it
+  const void* owner =
+      nullptr;  // the context that was current when it was made; page-locked memory ends with it
   bool ownerEnded = false;
 };
 
@@ -29,8 +30,8 @@ class Staging {
   Staging(const Driver& driver, uint64_t mostBytes) : driver_(driver), mostBytes_(mostBytes) {}
   ~Staging();
 
-  // A block of at least `sizeBytes` (at most kLargestBytes) for work of the context `owner`, which is current;
-  // nullptr while all that may be had is in use.
+  // A block of at least `sizeBytes` (at most kLargestBytes) for work of the context `owner`, which is
+  // current; nullptr while all that may be had is in use.
   StagingBlock* take(size_t sizeBytes, const void* owner);
   // The context is about to end, and its blocks with it.
   void forget(const void* owner);

@@ -109,8 +109,8 @@ void Execution::holdBack(StreamObject& stream, Submission& s, std::function<bool
                          std::function<void()> starts) {
   auto held = hold(s);
   if (s.wantsReply) {
-    // Strict mode does not wait for what is held: a host function that holds a stream may wait for the very thread that
-    // would wait here. The guest learns the record's number, to ask for it later.
+    // Strict mode does not wait for what is held: a host function that holds a stream may wait for the very
+    // thread that would wait here. The guest learns the record's number, to ask for it later.
     reply(s, CUDA_SUCCESS, std::as_bytes(std::span(&s.sequence, 1)));
     held->submission.wantsReply = false;
   }
