@@ -52,6 +52,7 @@ class Planner {
     divergent_ = divergentValues(function_, plan_.shape);
     findScalars();
     findRecomputed();
+    findTurns();
     findSlots();
     findLiveness();
     return true;
@@ -326,6 +327,31 @@ class Planner {
         plan_.recomputed.insert(&instruction);
         nodes[&instruction] = size;
       }
+    }
+  }
+
+  // A load that is contiguous in the lanes and not of shared memory.
+  bool walksMemory(const Instruction& instruction) const {
+    const auto* load = llvm::dyn_cast<llvm::LoadInst>(&instruction);
+    if (!load || plan_.isScalar(load->getPointerOperand())) return false;
+    const auto* object = llvm::dyn_cast<Instruction>(llvm::getUnderlyingObject(load->getPointerOperand()));
+    return !object || (calledMarker(*object) != Marker::SharedBase && !llvm::isa<llvm::AllocaInst>(object));
+  }
+
+  // Loops such as `for (i = index; i < n; i += grid)`: a group alone would touch a page for each of its lines.
+  void findTurns() {
+    if (plan_.shape.count == 1) return;
+    llvm::DominatorTree dominators(function_);
+    llvm::LoopInfo loops(dominators);
+    for (Point& point : plan_.points) {
+      const llvm::Loop* loop = point.turnsBack ? loops.getLoopFor(point.block) : nullptr;
+      if (!loop || loop->getHeader() != point.block) continue;
+      bool alone = true, walks = false;
+      for (const BasicBlock* block : loop->blocks()) {
+        alone = alone && (block == point.block || !plan_.isPoint(block));
+        walks = walks || std::any_of(block->begin(), block->end(), [&](const Instruction& each) { return walksMemory(each); });
+      }
+      point.takesTurns = alone && walks;
     }
   }
 

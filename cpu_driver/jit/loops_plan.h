@@ -15,6 +15,7 @@
 #include <llvm/IR/Function.h>
 #include <llvm/IR/Instructions.h>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -41,6 +42,7 @@ struct Point {
   llvm::CallInst* call = nullptr;  // the rendezvous at its head, or null
   Marker operation = Marker::Count;
   bool turnsBack = false;  // a loop header
+  bool takesTurns = false;  // its loop walks through global memory: groups go through it side by side
 };
 
 struct Plan {
@@ -59,6 +61,9 @@ struct Plan {
   uint32_t localBytes = 0;  // a thread
   bool rendezvous = false, blockBarriers = false, warpOperations = false;
 
+  bool takesTurns() const {
+    return std::any_of(points.begin(), points.end(), [](const Point& point) { return point.takesTurns; });
+  }
   bool isPoint(const llvm::BasicBlock* block) const { return pointOf.count(block) != 0; }
   bool isScalar(const llvm::Value* value) const {
     return llvm::isa<llvm::Constant>(value) || scalars.count(value) != 0;

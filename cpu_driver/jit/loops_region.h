@@ -64,6 +64,7 @@ class Region {
   // not null.
   void emit(llvm::BasicBlock* head);
 
+  unsigned point() const { return point_; }
   llvm::BasicBlock* after() const { return after_; }
   // Whole: an i1 at the end of the head, true when the region may run whole; null: always. Branch made by the
   // caller.

@@ -43,7 +43,7 @@ class Whole {
   BasicBlock* newBlock(const char* name) { return BasicBlock::Create(side_.context(), name, side_.function); }
 
   // Without rendezvous and missing lanes, groups need no state at all.
-  bool keepsStates() const { return plan_.rendezvous; }
+  bool keepsStates() const { return plan_.rendezvous || plan_.takesTurns(); }
 
   llvm::AllocaInst* array(IRBuilder<>& builder, Type* element) {
     auto* alloca = builder.CreateAlloca(llvm::ArrayType::get(element, plan_.shape.size));
@@ -58,6 +58,7 @@ class Whole {
       side_.slotArrays.push_back(scalar ? nullptr : array(builder, type));
       side_.scalarSlots.push_back(scalar ? builder.CreateAlloca(type) : nullptr);
     }
+    turns_ = builder.CreateAlloca(builder.getInt32Ty());
     for (const Point& point : plan_.points) {
       const bool gives = point.call && !point.call->getType()->isVoidTy();
       const bool pair = gives && point.call->getType()->isStructTy();
@@ -187,10 +188,6 @@ class Whole {
 
   void emitDivergedResult() {
     IRBuilder<> builder(callDiverged_);
-    if (atOnce_->getNumIncomingValues() == 0 && !keepsStates()) {
-      // Filled in by refused and undecided regions; whether there are any is known after all points are
-      // emitted.
-    }
     Value* point = builder.CreateCall(diverged_, {side_.block, side_.group, atOnce_});
     forgetSlots(builder);
     llvm::SwitchInst* dispatch = builder.CreateSwitch(point, groupDone_);
@@ -210,13 +207,14 @@ class Whole {
     for (llvm::AllocaInst* slot : side_.scalarSlots) clear(slot);
     for (llvm::AllocaInst* slot : resultValues_) clear(slot);
     for (llvm::AllocaInst* slot : resultPredicates_) clear(slot);
+    clear(turns_);
   }
 
   // A group that comes back from scratch memory to a rendezvous' region.
   void makeResumes(llvm::SwitchInst* dispatch) {
     IRBuilder<> builder(side_.context());
     for (unsigned point = 0; point < plan_.points.size(); ++point) {
-      if (!plan_.points[point].call) continue;
+      if (!plan_.points[point].call && !plan_.points[point].takesTurns) continue;
       if (resumes_.size() < plan_.points.size()) resumes_.resize(plan_.points.size());
       if (!resumes_[point]) {
         resumes_[point] = newBlock("resume");
@@ -315,6 +313,7 @@ class Whole {
     const Point& point = plan_.points[target];
     if (!point.call) {
       storeScalarPhis(builder, region, key);
+      if (point.takesTurns && target == region.point()) emitTurn(builder, target);
       builder.CreateBr(heads_[target]);
     } else if (point.operation == Marker::Barrier && plan_.isScalar(point.call->getArgOperand(0)) &&
                plan_.isScalar(point.call->getArgOperand(1))) {
@@ -341,8 +340,22 @@ class Whole {
     }
   }
 
-  void waitAtBarrier(IRBuilder<>& builder, Region& region, unsigned target) {
-    const Point& point = plan_.points[target];
+  // Every so many turns of the loop the other groups of the block have theirs.
+  void emitTurn(IRBuilder<>& builder, unsigned target) {
+    constexpr uint32_t kTurns = 16;
+    Value* turns = builder.CreateAdd(builder.CreateLoad(builder.getInt32Ty(), turns_), builder.getInt32(1));
+    builder.CreateStore(turns, turns_);
+    BasicBlock *pause = newBlock("pause"), *go = newBlock("go.on");
+    Value* enough = builder.CreateICmpEQ(builder.CreateAnd(turns, kTurns - 1), builder.getInt32(0));
+    builder.CreateCondBr(enough, pause, go);
+    builder.SetInsertPoint(pause);
+    keepForLater(builder, target);
+    storeGroup(builder, side_.group, offsetof(LoopsGroup, state), builder.getInt32(target));
+    builder.CreateBr(groupDone_);
+    builder.SetInsertPoint(go);
+  }
+
+  void keepForLater(IRBuilder<>& builder, unsigned target) {
     for (const unsigned slot : plan_.liveAt[target].set_bits()) {
       Type* type = memoryType(plan_.slots[slot]->getType());
       if (side_.scalarSlots[slot]) {
@@ -355,6 +368,11 @@ class Whole {
         storeLanes(builder, side_.layout.slotArrays[slot], loadArray(builder, side_.slotArrays[slot]));
       }
     }
+  }
+
+  void waitAtBarrier(IRBuilder<>& builder, Region& region, unsigned target) {
+    const Point& point = plan_.points[target];
+    keepForLater(builder, target);
     storeGroup(builder, side_.group, offsetof(LoopsGroup, barrier),
                region.scalar(point.call->getArgOperand(0)));
     storeGroup(builder, side_.group, offsetof(LoopsGroup, count),
@@ -553,7 +571,7 @@ class Whole {
     BasicBlock* allDone = newBlock("groups.done");
     builder.CreateCondBr(builder.CreateICmpEQ(next, builder.getInt32(plan_.shape.count)), allDone, groupHead);
     builder.SetInsertPoint(allDone);
-    if (!plan_.rendezvous) {
+    if (!keepsStates()) {
       builder.CreateRetVoid();
       return;
     }
@@ -574,6 +592,7 @@ class Whole {
   std::vector<llvm::AllocaInst*> resultValues_, resultPredicates_;
   std::vector<BasicBlock*> heads_, resumes_;
   BasicBlock *groupDone_ = nullptr, *callDiverged_ = nullptr;
+  llvm::AllocaInst* turns_ = nullptr;
   PHINode* atOnce_ = nullptr;
 };
 

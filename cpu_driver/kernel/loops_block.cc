@@ -62,6 +62,9 @@ class Release {
         results_(resultsOf(block)) {}
 
   uint32_t run() {
+    for (uint32_t g = 0; g < block_->groups; ++g) {
+      if (groups_[g].state < kGroupWaiting) return 1;  // only gave the others their turn
+    }
     if (const uint32_t simple = allAtOneBarrier(); simple != kGroupDiverged) return simple;
     count();
     if (live_ == 0) return 0;
