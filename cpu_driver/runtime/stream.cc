@@ -8,6 +8,9 @@
 namespace vgpu::cpu {
 namespace {
 
+// About two microseconds.
+constexpr int kPatience = 60;
+
 uint64_t nextStreamId() {
   static std::atomic<uint64_t> next{1};
   return next.fetch_add(1, std::memory_order_relaxed);
@@ -71,12 +74,24 @@ bool Stream::becomeIdle() {
   return submitted() == consumed || !change(State::Idle, State::Running);
 }
 
+// Launches come in series: to look for the next a little longer than one takes to submit costs less than to give the
+// stream up, and to have the pool woken for it again.
+bool Stream::moreComes(Execution& execution, uint64_t retired) const {
+  if (!execution.patient()) return false;
+  for (int i = 0; i < kPatience && !execution.pool().hasReady(); ++i) {
+    if (submitted_.load(std::memory_order_relaxed) != retired) return true;
+    spinOnce();
+  }
+  return false;
+}
+
 void Stream::drain(Execution& execution, uint64_t until) {
   // Kept alive by us: the last item's retirement may free the last other reference.
   const std::shared_ptr<Stream> self = shared_from_this();
   for (;;) {
     const uint64_t retired = retired_.load(std::memory_order_relaxed);
     if (retired == submitted()) {
+      if (moreComes(execution, retired)) continue;
       if (becomeIdle()) return;
       continue;
     }

@@ -96,6 +96,7 @@ class Stream : public std::enable_shared_from_this<Stream> {
   void startHere();
   bool change(State from, State to) { return state_.compare_exchange_strong(from, to); }
   bool becomeIdle();
+  bool moreComes(Execution& execution, uint64_t retired) const;
   Step runOne(Execution& execution, Work& work);
   void retire();
   void resumeDependents();

@@ -32,11 +32,15 @@ class Execution {
   kernel::Runner* slot();
   void releaseSlot();
   MonotonicTime started() const { return started_; }
+  // A thread of the pool, which may wait a moment for more work of a stream before it gives the stream up.
+  bool patient() const { return patient_; }
+  void setPatient() { patient_ = true; }
 
  private:
   WorkerPool& pool_;
   kernel::Runner* slot_;
   MonotonicTime started_ = now();
+  bool patient_ = false;
 };
 
 enum class Step {

@@ -125,6 +125,8 @@ void WorkerPool::releaseSlot(kernel::Runner* slot) {
   if (wake) wake_.notify_one();
 }
 
+bool WorkerPool::hasReady() const { return readyCount_.load(std::memory_order_relaxed) != 0; }
+
 bool WorkerPool::shouldYield(Execution& execution) const {
   if (readyCount_.load(std::memory_order_relaxed) == 0 || sleepers_.load(std::memory_order_relaxed) != 0)
     return false;
@@ -167,6 +169,7 @@ bool WorkerPool::runSomething(std::unique_lock<std::mutex>& lock) {
   lock.unlock();
   if (stream->claim()) {
     Execution execution(*this);
+    execution.setPatient();
     stream->drain(execution);
   }
   stream.reset();

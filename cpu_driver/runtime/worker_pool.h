@@ -38,6 +38,7 @@ class WorkerPool {
   void releaseSlot(kernel::Runner* slot);
   // Whether a stream that has run for a while should make place for others.
   bool shouldYield(Execution& execution) const;
+  bool hasReady() const;
   unsigned slots() const { return slots_; }
 
  private:
