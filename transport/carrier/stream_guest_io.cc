@@ -76,7 +76,7 @@ uint64_t StreamGuestChannel::postShape(const RecordShape& shape, std::span<const
                                        std::span<const std::byte> data, std::byte* out, bool wantsReply) {
   std::byte* place = reserveShape(shape, out, wantsReply);
   if (!place) return 0;
-  std::memcpy(place, arguments.data(), arguments.size());
+  copyBytes(place, arguments);
   if (shape.attachment != Attachment::Upload || data.empty()) data = {};
   if (shape.dataInline() && !data.empty())
     std::memcpy(place + (shape.inlineDataOffset() - shape.argumentsOffset()), data.data(), data.size());
