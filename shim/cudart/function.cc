@@ -78,9 +78,19 @@ cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, const void* fu
   return onFunction(function, [&](CUfunction handle) { return describe(handle, attributes); });
 }
 
+// Set for both handles: launches go by the kernel, queries by its function in this context.
 cudaError_t cudaFuncSetAttribute(const void* function, cudaFuncAttribute attribute, int value) {
-  return onFunction(function, [&](CUfunction handle) {
-    return driver::cuFuncSetAttribute(handle, static_cast<CUfunction_attribute>(attribute), value);
+  return onContext([&] {
+    CUkernel kernel = nullptr;
+    CUfunction handle = nullptr;
+    CUdevice device = 0;
+    auto which = static_cast<CUfunction_attribute>(attribute);
+    if (cudaError_t error = registry.kernel(function, &kernel); error != cudaSuccess) return error;
+    if (cudaError_t error = registry.function(function, &handle); error != cudaSuccess) return error;
+    CUresult result = driver::cuCtxGetDevice(&device);
+    if (result == CUDA_SUCCESS) result = driver::cuFuncSetAttribute(handle, which, value);
+    if (result == CUDA_SUCCESS) result = driver::cuKernelSetAttribute(which, value, kernel, device);
+    return toRuntime(result);
   });
 }
 
