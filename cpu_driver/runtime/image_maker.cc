@@ -99,8 +99,15 @@ Failure makeImage(const KernelCode& code, const kernel::Digest& module, kernel::
     if (load(*kept, image).code == CUDA_SUCCESS) return {};
   }
   if (!compiler().error.empty()) return {CUDA_ERROR_JIT_COMPILER_NOT_FOUND, compiler().error};
-  const VgpuJitRequest request = requestFor(code, block);
+  VgpuJitRequest request = requestFor(code, block);
   VgpuJitAnswer answer = compiler().compile(&request);
+  if (answer.status == kVgpuJitFailed && configuration().form != kernel::Form::Auto) {
+    // A form that is asked for and cannot take the kernel gives way to the one that can.
+    log::info("cpu driver: another form is used", {{"kernel", code.name()}, {"reason", answer.log}});
+    compiler().release(&answer);
+    request.form = static_cast<uint32_t>(kernel::Form::Auto);
+    answer = compiler().compile(&request);
+  }
   Failure failure;
   if (answer.status != kVgpuJitOk) {
     failure = {codeOf(answer.status), answer.log};
