@@ -22,21 +22,23 @@ namespace {
 constexpr int kParkedFrom = 100;
 constexpr int kExecFailed = 127;
 
-// In the child, between fork and exec: async-signal-safe only.
+// In the child, between fork and exec: async-signal-safe only, and by system calls directly, because under a
+// sanitizer the C library's functions take locks that another thread may have held at the fork.
 [[noreturn]] void becomeExecutor(const char* program, std::array<int, 4> fds, pid_t daemon) {
   link::arrangeBeforeExec(daemon);
   for (int& fd : fds) {
-    if (fd >= 0) fd = ::fcntl(fd, F_DUPFD, kParkedFrom);
+    if (fd >= 0) fd = static_cast<int>(::syscall(SYS_fcntl, fd, F_DUPFD, kParkedFrom));
   }
   constexpr int kPlaces[] = {link::kControlFd, link::kArgumentsFd, link::kStatisticsFd,
                              link::kCacheDirectoryFd};
   for (size_t i = 0; i < fds.size(); ++i) {
-    if (fds[i] >= 0) ::dup2(fds[i], kPlaces[i]);
+    if (fds[i] >= 0) ::syscall(SYS_dup2, fds[i], kPlaces[i]);
   }
   ::syscall(SYS_close_range, fds[3] >= 0 ? link::kFirstFreeFd : link::kCacheDirectoryFd, ~0U, 0);
   const char* const arguments[] = {program, nullptr};
-  ::execv(program, const_cast<char* const*>(arguments));
-  ::_exit(kExecFailed);
+  ::syscall(SYS_execve, program, arguments, environ);
+  ::syscall(SYS_exit_group, kExecFailed);
+  __builtin_unreachable();
 }
 
 }  // namespace

@@ -23,6 +23,7 @@ struct MemoryBlock {
   CUmemGenericAllocationHandle physical = 0;  // of Device
   Mapping host;                               // of Host, Managed and Shadow
   const void* owner = nullptr;                // module or library of a Global
+  bool managedGlobal = false;                 // a Global that the driver keeps readable by the host
   uint32_t uses = 1;                          // of a Global: how often it was asked for
 };
 

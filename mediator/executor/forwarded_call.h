@@ -285,17 +285,17 @@ void done(Binding& binding, Call& call, Number<protocol::call::cuMemGetInfo_v2>)
 }
 template <class Call>
 void done(Binding& binding, Call& call, Number<protocol::call::cuModuleGetGlobal_v2>) {
-  rememberGlobal(binding.execution, binding.submission, call.template get<0>().value,
+  rememberGlobal(binding.execution, binding.submission, false, call.template get<0>().value,
                  call.template get<1>().value, binding.code);
 }
 template <class Call>
 void done(Binding& binding, Call& call, Number<protocol::call::cuLibraryGetGlobal>) {
-  rememberGlobal(binding.execution, binding.submission, call.template get<0>().value,
+  rememberGlobal(binding.execution, binding.submission, false, call.template get<0>().value,
                  call.template get<1>().value, binding.code);
 }
 template <class Call>
 void done(Binding& binding, Call& call, Number<protocol::call::cuLibraryGetManaged>) {
-  rememberGlobal(binding.execution, binding.submission, call.template get<0>().value,
+  rememberGlobal(binding.execution, binding.submission, true, call.template get<0>().value,
                  call.template get<1>().value, binding.code);
 }
 

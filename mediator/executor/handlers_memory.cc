@@ -243,7 +243,7 @@ namespace {
 
 bool isHostMemory(Execution& execution, uint64_t address, uint64_t sizeBytes) {
   const MemoryBlock* block = execution.addresses.find(address);
-  const bool host = block && block->host.valid();
+  const bool host = block && (block->host.valid() || block->managedGlobal);
   return host && sizeBytes <= block->sizeBytes - (address - block->address);
 }
 

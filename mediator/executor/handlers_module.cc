@@ -363,7 +363,7 @@ void handleFunctionNames(Execution& execution, Submission& s, const messages::Fu
 
 // ---- what forwarded rows need beside their roles
 
-void rememberGlobal(Execution& execution, const Submission& s, uint64_t address, uint64_t sizeBytes,
+void rememberGlobal(Execution& execution, const Submission& s, bool managed, uint64_t address, uint64_t sizeBytes,
                     const void* owner) {
   MemoryBlock block;
   block.address = address;
@@ -371,6 +371,7 @@ void rememberGlobal(Execution& execution, const Submission& s, uint64_t address,
   block.kind = MemoryKind::Global;
   block.context = s.context;
   block.owner = owner;
+  block.managedGlobal = managed;
   execution.addresses.insert(std::move(block));  // known already where it was asked for before
 }
 

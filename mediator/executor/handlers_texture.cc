@@ -1,4 +1,6 @@
 // Textures, surfaces and levels of mipmapped arrays: the vendor's descriptions with our handles put in place.
+#include <cstring>
+
 #include "mediator/executor/handlers.h"
 
 namespace vgpu::executor {
@@ -6,7 +8,9 @@ namespace {
 
 // Puts the driver's objects where the guest wrote handles; checks the range of plain memory.
 CUresult resolveResource(Execution& execution, const Submission& s, CUDA_RESOURCE_DESC& resource) {
-  switch (resource.resType) {
+  uint32_t type;  // as a number: the guest may have written anything
+  std::memcpy(&type, &resource.resType, sizeof type);
+  switch (type) {
     case CU_RESOURCE_TYPE_ARRAY: {
       const auto* array =
           execution.find<Kind::Array>(s, reinterpret_cast<uint64_t>(resource.res.array.hArray));

@@ -34,9 +34,23 @@ struct PlainRole {
   void finish(Binding&) {}  // after success
 };
 
+// A vendor's enumeration is kept as the number that came: whether it is one of its values is the driver's to say.
+template <class T>
+struct Stored {
+  using Type = T;
+};
+template <class T>
+  requires std::is_enum_v<T>
+struct Stored<T> {
+  using Type = std::underlying_type_t<T>;
+};
+
 template <class T>
 struct HostRole<roles::In, T> : PlainRole {
-  T value{};
+  typename Stored<T>::Type value{};
+  void decode(Decoder& in, Binding&) { value = in.get<typename Stored<T>::Type>(); }
+  T pass() { return static_cast<T>(value); }
+};
   void decode(Decoder& in, Binding&) { value = in.get<T>(); }
   T pass() { return value; }
 };

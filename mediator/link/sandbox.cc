@@ -107,15 +107,16 @@ Status confineFiles(SandboxProfile profile, const SandboxPaths& paths) {
 }  // namespace
 
 void arrangeBeforeExec(int daemonProcess) {
-  sigset_t none;
-  ::sigemptyset(&none);
-  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  // By system calls: see the daemon's executor_process.cc. Eight bytes are the kernel's signal set.
+  const uint64_t none = 0;
+  ::syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, nullptr, sizeof none);
 #if !__has_feature(thread_sanitizer)
   // ThreadSanitizer's shadow has no room for that layout.
-  ::personality(static_cast<unsigned long>(::personality(0xffffffff)) | ADDR_COMPAT_LAYOUT);
+  ::syscall(SYS_personality, ::syscall(SYS_personality, 0xffffffffUL) | ADDR_COMPAT_LAYOUT);
 #endif
-  ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-  if (::getppid() != daemonProcess) ::_exit(0);  // it died before that took effect
+  ::syscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+  if (::syscall(SYS_getppid) != daemonProcess)
+    ::syscall(SYS_exit_group, 0);  // it died before that took effect
 }
 
 Status enterDriverStage(SandboxProfile profile, const ExecutorLimits& limits, const SandboxPaths& paths) {
