@@ -51,9 +51,6 @@ struct HostRole<roles::In, T> : PlainRole {
   void decode(Decoder& in, Binding&) { value = in.get<typename Stored<T>::Type>(); }
   T pass() { return static_cast<T>(value); }
 };
-  void decode(Decoder& in, Binding&) { value = in.get<T>(); }
-  T pass() { return value; }
-};
 
 template <class T>
 struct HostRole<roles::InPointee, T*> : PlainRole {
