@@ -27,7 +27,9 @@ CUresult withArray(CUarray handle, Body&& body) {
 }
 
 CUDA_ARRAY3D_DESCRIPTOR level(CUDA_ARRAY3D_DESCRIPTOR description, unsigned number) {
-  const auto half = [number](size_t extent) { return extent == 0 ? 0 : std::max<size_t>(1, extent >> number); };
+  const auto half = [number](size_t extent) {
+    return extent == 0 ? 0 : std::max<size_t>(1, extent >> number);
+  };
   description.Width = half(description.Width);
   description.Height = half(description.Height);
   const bool layers = description.Flags & (CUDA_ARRAY3D_LAYERED | CUDA_ARRAY3D_CUBEMAP);
@@ -41,7 +43,8 @@ extern "C" {
 
 CUresult cuArrayCreate_v2(CUarray* array, const CUDA_ARRAY_DESCRIPTOR* description) {
   if (!description) return CUDA_ERROR_INVALID_VALUE;
-  return create(array, {description->Width, description->Height, 0, description->Format, description->NumChannels, 0});
+  return create(
+      array, {description->Width, description->Height, 0, description->Format, description->NumChannels, 0});
 }
 
 CUresult cuArray3DCreate_v2(CUarray* array, const CUDA_ARRAY3D_DESCRIPTOR* description) {
@@ -74,7 +77,8 @@ CUresult cuArrayDestroy(CUarray handle) {
   });
 }
 
-CUresult cuArrayGetMemoryRequirements(CUDA_ARRAY_MEMORY_REQUIREMENTS* requirements, CUarray handle, CUdevice device) {
+CUresult cuArrayGetMemoryRequirements(CUDA_ARRAY_MEMORY_REQUIREMENTS* requirements, CUarray handle,
+                                      CUdevice device) {
   return withArray(handle, [&](const Array& array) {
     if (!requirements) return CUDA_ERROR_INVALID_VALUE;
     if (device != 0) return CUDA_ERROR_INVALID_DEVICE;
@@ -85,7 +89,8 @@ CUresult cuArrayGetMemoryRequirements(CUDA_ARRAY_MEMORY_REQUIREMENTS* requiremen
   });
 }
 
-CUresult cuMipmappedArrayCreate(CUmipmappedArray* handle, const CUDA_ARRAY3D_DESCRIPTOR* description, unsigned levels) {
+CUresult cuMipmappedArrayCreate(CUmipmappedArray* handle, const CUDA_ARRAY3D_DESCRIPTOR* description,
+                                unsigned levels) {
   return withContextUncaptured([&](Context& context) {
     if (!handle || !description || levels == 0 || levels > 32) return CUDA_ERROR_INVALID_VALUE;
     const size_t longest = std::max({description->Width, description->Height, description->Depth});
@@ -122,8 +127,8 @@ CUresult cuMipmappedArrayDestroy(CUmipmappedArray handle) {
   });
 }
 
-CUresult cuTexObjectCreate(CUtexObject* handle, const CUDA_RESOURCE_DESC* resource, const CUDA_TEXTURE_DESC* description,
-                           const CUDA_RESOURCE_VIEW_DESC* view) {
+CUresult cuTexObjectCreate(CUtexObject* handle, const CUDA_RESOURCE_DESC* resource,
+                           const CUDA_TEXTURE_DESC* description, const CUDA_RESOURCE_VIEW_DESC* view) {
   return withContext([&](Context&) {
     if (!handle || !resource || !description) return CUDA_ERROR_INVALID_VALUE;
     std::shared_ptr<Texture> texture;

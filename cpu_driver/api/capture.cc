@@ -1,5 +1,5 @@
-// Stream capture, and the graphs that come of it: a graph that was captured can be counted, launched and destroyed.
-// Building and changing graphs node by node is not supported.
+// Stream capture, and the graphs that come of it: a graph that was captured can be counted, launched and
+// destroyed. Building and changing graphs node by node is not supported.
 #include "cpu_driver/runtime/capture.h"
 
 #include "cpu_driver/api/entry.h"
@@ -9,7 +9,8 @@ using namespace vgpu::cpu;
 namespace {
 
 CUresult begin(CUstream handle, CUstreamCaptureMode mode) {
-  return withStream(handle, [&](Context&, Stream& stream) { return driver().captures().begin(stream, mode); });
+  return withStream(handle,
+                    [&](Context&, Stream& stream) { return driver().captures().begin(stream, mode); });
 }
 
 CUresult info(CUstream handle, CUstreamCaptureStatus* status, cuuint64_t* id) {
@@ -62,20 +63,23 @@ CUresult cuStreamEndCapture(CUstream handle, CUgraph* graph) {
   });
 }
 
-CUresult cuStreamIsCapturing(CUstream stream, CUstreamCaptureStatus* status) { return info(stream, status, nullptr); }
+CUresult cuStreamIsCapturing(CUstream stream, CUstreamCaptureStatus* status) {
+  return info(stream, status, nullptr);
+}
 
 CUresult cuStreamGetCaptureInfo(CUstream stream, CUstreamCaptureStatus* status, cuuint64_t* id) {
   return info(stream, status, id);
 }
 
-CUresult cuStreamGetCaptureInfo_v2(CUstream stream, CUstreamCaptureStatus* status, cuuint64_t* id, CUgraph* graph,
-                                   const CUgraphNode** dependencies, size_t* count) {
+CUresult cuStreamGetCaptureInfo_v2(CUstream stream, CUstreamCaptureStatus* status, cuuint64_t* id,
+                                   CUgraph* graph, const CUgraphNode** dependencies, size_t* count) {
   (void)dependencies;
   return infoWithoutGraph(stream, status, id, graph, count);
 }
 
-CUresult cuStreamGetCaptureInfo_v3(CUstream stream, CUstreamCaptureStatus* status, cuuint64_t* id, CUgraph* graph,
-                                   const CUgraphNode** dependencies, const CUgraphEdgeData**, size_t* count) {
+CUresult cuStreamGetCaptureInfo_v3(CUstream stream, CUstreamCaptureStatus* status, cuuint64_t* id,
+                                   CUgraph* graph, const CUgraphNode** dependencies, const CUgraphEdgeData**,
+                                   size_t* count) {
   (void)dependencies;
   return infoWithoutGraph(stream, status, id, graph, count);
 }
@@ -131,7 +135,8 @@ CUresult cuGraphUpload(CUgraphExec handle, CUstream streamHandle) {
 }
 
 CUresult cuGraphExecDestroy(CUgraphExec handle) {
-  return withDriver([&] { return driver().executableGraphs.remove(handle) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE; });
+  return withDriver(
+      [&] { return driver().executableGraphs.remove(handle) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE; });
 }
 
 }  // extern "C"

@@ -34,7 +34,8 @@ TEST_F(Capture, AnUnsafeCallIsRefusedAndInvalidates) {
 }
 
 TEST_F(Capture, AnotherThreadsAllocationInvalidatesOnlyAGlobalCapture) {
-  for (const auto mode : {CU_STREAM_CAPTURE_MODE_GLOBAL, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL, CU_STREAM_CAPTURE_MODE_RELAXED}) {
+  for (const auto mode :
+       {CU_STREAM_CAPTURE_MODE_GLOBAL, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL, CU_STREAM_CAPTURE_MODE_RELAXED}) {
     ASSERT_OK(cuStreamBeginCapture_v2(stream_, mode));
     CUresult allocated = CUDA_SUCCESS;
     std::thread([&] {
@@ -92,7 +93,8 @@ TEST_F(Capture, TheLegacyStreamMayNotDependOnACapture) {
   CUstream blocking = nullptr;
   ASSERT_OK(cuStreamCreate(&blocking, CU_STREAM_DEFAULT));
   const CUdeviceptr memory = allocate(4);
-  EXPECT_CU(CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED, cuStreamBeginCapture_v2(nullptr, CU_STREAM_CAPTURE_MODE_RELAXED));
+  EXPECT_CU(CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED,
+            cuStreamBeginCapture_v2(nullptr, CU_STREAM_CAPTURE_MODE_RELAXED));
   ASSERT_OK(cuStreamBeginCapture_v2(blocking, CU_STREAM_CAPTURE_MODE_RELAXED));
   EXPECT_CU(CUDA_ERROR_STREAM_CAPTURE_IMPLICIT, cuMemsetD32Async(memory, 1, 1, nullptr));
   CUgraph graph = nullptr;

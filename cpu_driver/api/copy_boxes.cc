@@ -55,7 +55,8 @@ CUresult sideOf(const BoxSide& box, size_t width, size_t height, size_t depth, S
       side->place = allocation && allocation->onDevice() ? Place::Device : Place::Host;
       break;
     }
-    default: return CUDA_ERROR_INVALID_VALUE;
+    default:
+      return CUDA_ERROR_INVALID_VALUE;
   }
   if (base == 0) return CUDA_ERROR_INVALID_VALUE;
   const size_t slice = pitch * rows;
@@ -63,8 +64,8 @@ CUresult sideOf(const BoxSide& box, size_t width, size_t height, size_t depth, S
   return CUDA_SUCCESS;
 }
 
-CUresult copyBox(const BoxSide& to, const BoxSide& from, size_t width, size_t height, size_t depth, CUstream handle,
-                 Waiting waiting) {
+CUresult copyBox(const BoxSide& to, const BoxSide& from, size_t width, size_t height, size_t depth,
+                 CUstream handle, Waiting waiting) {
   const auto body = [&](Context& context) -> CUresult {
     Stream* stream = findStream(context, handle);
     if (!stream) return CUDA_ERROR_INVALID_HANDLE;
@@ -79,10 +80,10 @@ CUresult copyBox(const BoxSide& to, const BoxSide& from, size_t width, size_t he
 
 CUresult copy2D(const CUDA_MEMCPY2D* copy, CUstream stream, Waiting waiting) {
   if (!copy) return CUDA_ERROR_INVALID_VALUE;
-  const BoxSide to{copy->dstMemoryType, copy->dstXInBytes, copy->dstY, 0, copy->dstHost, copy->dstDevice,
-                   copy->dstArray, copy->dstPitch, 0};
-  const BoxSide from{copy->srcMemoryType, copy->srcXInBytes, copy->srcY, 0, copy->srcHost, copy->srcDevice,
-                     copy->srcArray, copy->srcPitch, 0};
+  const BoxSide to{copy->dstMemoryType, copy->dstXInBytes, copy->dstY,     0, copy->dstHost,
+                   copy->dstDevice,     copy->dstArray,    copy->dstPitch, 0};
+  const BoxSide from{copy->srcMemoryType, copy->srcXInBytes, copy->srcY,     0, copy->srcHost,
+                     copy->srcDevice,     copy->srcArray,    copy->srcPitch, 0};
   return copyBox(to, from, copy->WidthInBytes, copy->Height, 1, stream, waiting);
 }
 
@@ -90,10 +91,10 @@ template <class Copy>
 CUresult copy3D(const Copy& copy, CUstream stream, Waiting waiting) {
   // Mipmap levels come as arrays of their own; other values here mean nothing that exists.
   if (copy.srcLOD != 0 || copy.dstLOD != 0) return CUDA_ERROR_INVALID_VALUE;
-  const BoxSide to{copy.dstMemoryType, copy.dstXInBytes, copy.dstY, copy.dstZ, copy.dstHost, copy.dstDevice,
-                   copy.dstArray, copy.dstPitch, copy.dstHeight};
-  const BoxSide from{copy.srcMemoryType, copy.srcXInBytes, copy.srcY, copy.srcZ, copy.srcHost, copy.srcDevice,
-                     copy.srcArray, copy.srcPitch, copy.srcHeight};
+  const BoxSide to{copy.dstMemoryType, copy.dstXInBytes, copy.dstY,     copy.dstZ,     copy.dstHost,
+                   copy.dstDevice,     copy.dstArray,    copy.dstPitch, copy.dstHeight};
+  const BoxSide from{copy.srcMemoryType, copy.srcXInBytes, copy.srcY,     copy.srcZ,     copy.srcHost,
+                     copy.srcDevice,     copy.srcArray,    copy.srcPitch, copy.srcHeight};
   return copyBox(to, from, copy.WidthInBytes, copy.Height, copy.Depth, stream, waiting);
 }
 
@@ -107,8 +108,12 @@ CUresult copy3DPeer(const CUDA_MEMCPY3D_PEER* copy, CUstream stream, Waiting wai
 }
 
 // A run of bytes in the first row of an array.
-BoxSide inArray(CUarray array, size_t offset) { return {CU_MEMORYTYPE_ARRAY, offset, 0, 0, nullptr, 0, array, 0, 0}; }
-BoxSide inDevice(CUdeviceptr address) { return {CU_MEMORYTYPE_DEVICE, 0, 0, 0, nullptr, address, nullptr, 0, 0}; }
+BoxSide inArray(CUarray array, size_t offset) {
+  return {CU_MEMORYTYPE_ARRAY, offset, 0, 0, nullptr, 0, array, 0, 0};
+}
+BoxSide inDevice(CUdeviceptr address) {
+  return {CU_MEMORYTYPE_DEVICE, 0, 0, 0, nullptr, address, nullptr, 0, 0};
+}
 BoxSide inHost(const void* pointer) { return {CU_MEMORYTYPE_HOST, 0, 0, 0, pointer, 0, nullptr, 0, 0}; }
 
 }  // namespace
@@ -117,7 +122,9 @@ extern "C" {
 
 CUresult cuMemcpy2D_v2(const CUDA_MEMCPY2D* copy) { return copy2D(copy, nullptr, kWait); }
 CUresult cuMemcpy2DUnaligned_v2(const CUDA_MEMCPY2D* copy) { return copy2D(copy, nullptr, kWait); }
-CUresult cuMemcpy2DAsync_v2(const CUDA_MEMCPY2D* copy, CUstream stream) { return copy2D(copy, stream, kGoOn); }
+CUresult cuMemcpy2DAsync_v2(const CUDA_MEMCPY2D* copy, CUstream stream) {
+  return copy2D(copy, stream, kGoOn);
+}
 CUresult cuMemcpy3D_v2(const CUDA_MEMCPY3D* copy) {
   return copy ? copy3D(*copy, nullptr, kWait) : CUDA_ERROR_INVALID_VALUE;
 }
@@ -125,7 +132,9 @@ CUresult cuMemcpy3DAsync_v2(const CUDA_MEMCPY3D* copy, CUstream stream) {
   return copy ? copy3D(*copy, stream, kGoOn) : CUDA_ERROR_INVALID_VALUE;
 }
 CUresult cuMemcpy3DPeer(const CUDA_MEMCPY3D_PEER* copy) { return copy3DPeer(copy, nullptr, kWait); }
-CUresult cuMemcpy3DPeerAsync(const CUDA_MEMCPY3D_PEER* copy, CUstream stream) { return copy3DPeer(copy, stream, kGoOn); }
+CUresult cuMemcpy3DPeerAsync(const CUDA_MEMCPY3D_PEER* copy, CUstream stream) {
+  return copy3DPeer(copy, stream, kGoOn);
+}
 
 CUresult cuMemcpyDtoA_v2(CUarray to, size_t offset, CUdeviceptr from, size_t bytes) {
   return copyBox(inArray(to, offset), inDevice(from), bytes, 1, 1, nullptr, kWait);

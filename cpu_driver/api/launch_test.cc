@@ -10,8 +10,8 @@ namespace {
 
 class Launches : public ApiTest {
  protected:
-  CUresult launchAdd(CUfunction add, CUdeviceptr out, unsigned addend, unsigned n, unsigned grid, unsigned block,
-                     CUstream stream = nullptr) {
+  CUresult launchAdd(CUfunction add, CUdeviceptr out, unsigned addend, unsigned n, unsigned grid,
+                     unsigned block, CUstream stream = nullptr) {
     void* parameters[] = {&out, &addend, &n};
     return cuLaunchKernel(add, grid, 1, 1, block, 1, 1, 0, stream, parameters, nullptr);
   }
@@ -37,7 +37,8 @@ TEST_F(Launches, ParametersMayComeAsOneBuffer) {
     unsigned addend, n;
   } block{memory, 41, 1};
   size_t bytes = sizeof block;
-  void* extra[] = {CU_LAUNCH_PARAM_BUFFER_POINTER, &block, CU_LAUNCH_PARAM_BUFFER_SIZE, &bytes, CU_LAUNCH_PARAM_END};
+  void* extra[] = {CU_LAUNCH_PARAM_BUFFER_POINTER, &block, CU_LAUNCH_PARAM_BUFFER_SIZE, &bytes,
+                   CU_LAUNCH_PARAM_END};
   EXPECT_CU(CUDA_SUCCESS, cuLaunchKernel(add, 1, 1, 1, 1, 1, 1, 0, nullptr, nullptr, extra));
   EXPECT_EQ(read<uint32_t>(memory, 1)[0], 42u);
   bytes = 4;
@@ -53,14 +54,20 @@ TEST_F(Launches, LimitsAreRefusedAtTheCall) {
   CUdeviceptr out = memory;
   unsigned one = 1;
   void* parameters[] = {&out, &one, &one};
-  EXPECT_CU(CUDA_ERROR_INVALID_VALUE, cuLaunchKernel(add, 1, 65536, 1, 1, 1, 1, 0, nullptr, parameters, nullptr));
-  EXPECT_CU(CUDA_ERROR_INVALID_VALUE, cuLaunchKernel(add, 1, 1, 1, 1, 1, 65, 0, nullptr, parameters, nullptr));
-  EXPECT_CU(CUDA_ERROR_INVALID_VALUE, cuLaunchKernel(add, 1, 1, 1, 1, 1, 1, 48 * 1024 + 1, nullptr, parameters, nullptr));
-  EXPECT_CU(CUDA_SUCCESS, cuFuncSetAttribute(add, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, 227 * 1024));
+  EXPECT_CU(CUDA_ERROR_INVALID_VALUE,
+            cuLaunchKernel(add, 1, 65536, 1, 1, 1, 1, 0, nullptr, parameters, nullptr));
+  EXPECT_CU(CUDA_ERROR_INVALID_VALUE,
+            cuLaunchKernel(add, 1, 1, 1, 1, 1, 65, 0, nullptr, parameters, nullptr));
+  EXPECT_CU(CUDA_ERROR_INVALID_VALUE,
+            cuLaunchKernel(add, 1, 1, 1, 1, 1, 1, 48 * 1024 + 1, nullptr, parameters, nullptr));
+  EXPECT_CU(CUDA_SUCCESS,
+            cuFuncSetAttribute(add, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, 227 * 1024));
   EXPECT_CU(CUDA_SUCCESS, cuLaunchKernel(add, 1, 1, 1, 1, 1, 1, 227 * 1024, nullptr, parameters, nullptr));
-  EXPECT_CU(CUDA_ERROR_INVALID_VALUE, cuFuncSetAttribute(add, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, 227 * 1024 + 1));
+  EXPECT_CU(CUDA_ERROR_INVALID_VALUE,
+            cuFuncSetAttribute(add, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, 227 * 1024 + 1));
   EXPECT_CU(CUDA_ERROR_INVALID_VALUE, cuLaunchKernel(add, 1, 1, 1, 1, 1, 1, 0, nullptr, nullptr, nullptr));
-  EXPECT_CU(CUDA_ERROR_INVALID_HANDLE, cuLaunchKernel(nullptr, 1, 1, 1, 1, 1, 1, 0, nullptr, parameters, nullptr));
+  EXPECT_CU(CUDA_ERROR_INVALID_HANDLE,
+            cuLaunchKernel(nullptr, 1, 1, 1, 1, 1, 1, 0, nullptr, parameters, nullptr));
   EXPECT_CU(CUDA_SUCCESS, cuCtxSynchronize());
 }
 

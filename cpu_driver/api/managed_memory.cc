@@ -8,7 +8,8 @@ using namespace vgpu::cpu;
 namespace {
 
 bool validLocation(const CUmemLocation& location) {
-  return location.type == CU_MEM_LOCATION_TYPE_HOST || (location.type == CU_MEM_LOCATION_TYPE_DEVICE && location.id == 0);
+  return location.type == CU_MEM_LOCATION_TYPE_HOST ||
+         (location.type == CU_MEM_LOCATION_TYPE_DEVICE && location.id == 0);
 }
 
 CUmemLocation locationOf(CUdevice device) {
@@ -19,8 +20,10 @@ CUmemLocation locationOf(CUdevice device) {
 // The managed allocation that holds the whole range.
 CUresult managed(CUdeviceptr address, size_t bytes, std::shared_ptr<Allocation>* allocation) {
   *allocation = driver().memory().addresses().find(address);
-  if (!*allocation || (*allocation)->kind != MemoryKind::Managed || bytes == 0) return CUDA_ERROR_INVALID_VALUE;
-  return bytes <= (*allocation)->sizeBytes - (address - (*allocation)->base) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+  if (!*allocation || (*allocation)->kind != MemoryKind::Managed || bytes == 0)
+    return CUDA_ERROR_INVALID_VALUE;
+  return bytes <= (*allocation)->sizeBytes - (address - (*allocation)->base) ? CUDA_SUCCESS
+                                                                             : CUDA_ERROR_INVALID_VALUE;
 }
 
 CUresult advise(CUdeviceptr address, size_t bytes, CUmem_advise what, CUmemLocation location) {
@@ -28,21 +31,34 @@ CUresult advise(CUdeviceptr address, size_t bytes, CUmem_advise what, CUmemLocat
     std::shared_ptr<Allocation> allocation;
     if (const CUresult result = managed(address, bytes, &allocation); result != CUDA_SUCCESS) return result;
     ManagedAdvice& advice = allocation->advice;
-    const bool needsLocation = what == CU_MEM_ADVISE_SET_PREFERRED_LOCATION || what == CU_MEM_ADVISE_SET_ACCESSED_BY ||
+    const bool needsLocation = what == CU_MEM_ADVISE_SET_PREFERRED_LOCATION ||
+                               what == CU_MEM_ADVISE_SET_ACCESSED_BY ||
                                what == CU_MEM_ADVISE_UNSET_ACCESSED_BY;
     if (needsLocation && !validLocation(location)) return CUDA_ERROR_INVALID_DEVICE;
-    auto& accessedBy = location.type == CU_MEM_LOCATION_TYPE_HOST ? advice.accessedByHost : advice.accessedByDevice;
+    auto& accessedBy =
+        location.type == CU_MEM_LOCATION_TYPE_HOST ? advice.accessedByHost : advice.accessedByDevice;
     switch (what) {
-      case CU_MEM_ADVISE_SET_READ_MOSTLY: advice.readMostly = true; break;
-      case CU_MEM_ADVISE_UNSET_READ_MOSTLY: advice.readMostly = false; break;
+      case CU_MEM_ADVISE_SET_READ_MOSTLY:
+        advice.readMostly = true;
+        break;
+      case CU_MEM_ADVISE_UNSET_READ_MOSTLY:
+        advice.readMostly = false;
+        break;
       case CU_MEM_ADVISE_SET_PREFERRED_LOCATION:
         advice.preferredType = location.type;
         advice.preferredId = location.id;
         break;
-      case CU_MEM_ADVISE_UNSET_PREFERRED_LOCATION: advice.preferredType = CU_MEM_LOCATION_TYPE_INVALID; break;
-      case CU_MEM_ADVISE_SET_ACCESSED_BY: accessedBy = true; break;
-      case CU_MEM_ADVISE_UNSET_ACCESSED_BY: accessedBy = false; break;
-      default: return CUDA_ERROR_INVALID_VALUE;
+      case CU_MEM_ADVISE_UNSET_PREFERRED_LOCATION:
+        advice.preferredType = CU_MEM_LOCATION_TYPE_INVALID;
+        break;
+      case CU_MEM_ADVISE_SET_ACCESSED_BY:
+        accessedBy = true;
+        break;
+      case CU_MEM_ADVISE_UNSET_ACCESSED_BY:
+        accessedBy = false;
+        break;
+      default:
+        return CUDA_ERROR_INVALID_VALUE;
     }
     return CUDA_SUCCESS;
   });
@@ -65,13 +81,20 @@ int deviceOf(int type, int id) {
   return type == CU_MEM_LOCATION_TYPE_DEVICE ? id : CU_DEVICE_INVALID;
 }
 
-CUresult rangeAttribute(void* data, size_t dataBytes, CUmem_range_attribute attribute, const ManagedAdvice& advice) {
+CUresult rangeAttribute(void* data, size_t dataBytes, CUmem_range_attribute attribute,
+                        const ManagedAdvice& advice) {
   if (!data || dataBytes < sizeof(int) || dataBytes % sizeof(int) != 0) return CUDA_ERROR_INVALID_VALUE;
   auto* numbers = static_cast<int*>(data);
   switch (attribute) {
-    case CU_MEM_RANGE_ATTRIBUTE_READ_MOSTLY: numbers[0] = advice.readMostly ? 1 : 0; break;
-    case CU_MEM_RANGE_ATTRIBUTE_PREFERRED_LOCATION: numbers[0] = deviceOf(advice.preferredType, advice.preferredId); break;
-    case CU_MEM_RANGE_ATTRIBUTE_LAST_PREFETCH_LOCATION: numbers[0] = deviceOf(advice.prefetchType, advice.prefetchId); break;
+    case CU_MEM_RANGE_ATTRIBUTE_READ_MOSTLY:
+      numbers[0] = advice.readMostly ? 1 : 0;
+      break;
+    case CU_MEM_RANGE_ATTRIBUTE_PREFERRED_LOCATION:
+      numbers[0] = deviceOf(advice.preferredType, advice.preferredId);
+      break;
+    case CU_MEM_RANGE_ATTRIBUTE_LAST_PREFETCH_LOCATION:
+      numbers[0] = deviceOf(advice.prefetchType, advice.prefetchId);
+      break;
     case CU_MEM_RANGE_ATTRIBUTE_ACCESSED_BY: {
       const size_t count = dataBytes / sizeof(int);
       size_t used = 0;
@@ -80,11 +103,20 @@ CUresult rangeAttribute(void* data, size_t dataBytes, CUmem_range_attribute attr
       for (; used < count; ++used) numbers[used] = CU_DEVICE_INVALID;
       break;
     }
-    case CU_MEM_RANGE_ATTRIBUTE_PREFERRED_LOCATION_TYPE: numbers[0] = advice.preferredType; break;
-    case CU_MEM_RANGE_ATTRIBUTE_PREFERRED_LOCATION_ID: numbers[0] = advice.preferredId; break;
-    case CU_MEM_RANGE_ATTRIBUTE_LAST_PREFETCH_LOCATION_TYPE: numbers[0] = advice.prefetchType; break;
-    case CU_MEM_RANGE_ATTRIBUTE_LAST_PREFETCH_LOCATION_ID: numbers[0] = advice.prefetchId; break;
-    default: return CUDA_ERROR_INVALID_VALUE;
+    case CU_MEM_RANGE_ATTRIBUTE_PREFERRED_LOCATION_TYPE:
+      numbers[0] = advice.preferredType;
+      break;
+    case CU_MEM_RANGE_ATTRIBUTE_PREFERRED_LOCATION_ID:
+      numbers[0] = advice.preferredId;
+      break;
+    case CU_MEM_RANGE_ATTRIBUTE_LAST_PREFETCH_LOCATION_TYPE:
+      numbers[0] = advice.prefetchType;
+      break;
+    case CU_MEM_RANGE_ATTRIBUTE_LAST_PREFETCH_LOCATION_ID:
+      numbers[0] = advice.prefetchId;
+      break;
+    default:
+      return CUDA_ERROR_INVALID_VALUE;
   }
   return CUDA_SUCCESS;
 }
@@ -95,7 +127,8 @@ extern "C" {
 
 CUresult cuMemAllocManaged(CUdeviceptr* address, size_t bytes, unsigned flags) {
   return withContextUncaptured([&](Context& context) {
-    if (!address || (flags != CU_MEM_ATTACH_GLOBAL && flags != CU_MEM_ATTACH_HOST)) return CUDA_ERROR_INVALID_VALUE;
+    if (!address || (flags != CU_MEM_ATTACH_GLOBAL && flags != CU_MEM_ATTACH_HOST))
+      return CUDA_ERROR_INVALID_VALUE;
     return driver().memory().allocate(context, bytes, MemoryKind::Managed, flags, address);
   });
 }
@@ -116,8 +149,8 @@ CUresult cuMemPrefetchAsync(CUdeviceptr address, size_t bytes, CUdevice device, 
   return prefetch(address, bytes, locationOf(device), stream);
 }
 
-CUresult cuMemRangeGetAttribute(void* data, size_t dataBytes, CUmem_range_attribute attribute, CUdeviceptr address,
-                                size_t bytes) {
+CUresult cuMemRangeGetAttribute(void* data, size_t dataBytes, CUmem_range_attribute attribute,
+                                CUdeviceptr address, size_t bytes) {
   return withDriver([&] {
     std::shared_ptr<Allocation> allocation;
     if (const CUresult result = managed(address, bytes, &allocation); result != CUDA_SUCCESS) return result;
@@ -125,8 +158,8 @@ CUresult cuMemRangeGetAttribute(void* data, size_t dataBytes, CUmem_range_attrib
   });
 }
 
-CUresult cuMemRangeGetAttributes(void** data, size_t* dataBytes, CUmem_range_attribute* attributes, size_t count,
-                                 CUdeviceptr address, size_t bytes) {
+CUresult cuMemRangeGetAttributes(void** data, size_t* dataBytes, CUmem_range_attribute* attributes,
+                                 size_t count, CUdeviceptr address, size_t bytes) {
   if (!data || !dataBytes || !attributes || count == 0) return CUDA_ERROR_INVALID_VALUE;
   for (size_t i = 0; i < count; ++i) {
     const CUresult result = cuMemRangeGetAttribute(data[i], dataBytes[i], attributes[i], address, bytes);

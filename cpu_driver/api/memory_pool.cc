@@ -47,7 +47,8 @@ CUresult cuMemFreeAsync(CUdeviceptr address, CUstream handle) {
 }
 
 CUresult cuMemPoolCreate(CUmemoryPool* pool, const CUmemPoolProps* properties) {
-  return withDriver([&] { return pool && properties ? pools().create(pool, *properties) : CUDA_ERROR_INVALID_VALUE; });
+  return withDriver(
+      [&] { return pool && properties ? pools().create(pool, *properties) : CUDA_ERROR_INVALID_VALUE; });
 }
 
 CUresult cuMemPoolDestroy(CUmemoryPool pool) {

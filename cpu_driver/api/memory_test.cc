@@ -206,7 +206,8 @@ TEST_F(Memory, PointerAttributesOfUnknownMemoryAreZeroInTheListAndAnErrorAlone) 
   int own = 0;
   const auto address = reinterpret_cast<CUdeviceptr>(&own);
   unsigned type = 77;
-  EXPECT_CU(CUDA_ERROR_INVALID_VALUE, cuPointerGetAttribute(&type, CU_POINTER_ATTRIBUTE_MEMORY_TYPE, address));
+  EXPECT_CU(CUDA_ERROR_INVALID_VALUE,
+            cuPointerGetAttribute(&type, CU_POINTER_ATTRIBUTE_MEMORY_TYPE, address));
   CUpointer_attribute attributes[] = {CU_POINTER_ATTRIBUTE_MEMORY_TYPE};
   void* data[] = {&type};
   EXPECT_CU(CUDA_SUCCESS, cuPointerGetAttributes(1, attributes, data, address));
@@ -220,7 +221,8 @@ TEST_F(Memory, ManagedMemoryIsSeenByBothSides) {
   EXPECT_EQ(read<int>(memory, 1)[0], 17);
   int last = 0;
   ASSERT_OK(cuMemPrefetchAsync(memory, 4096, 0, nullptr));
-  EXPECT_CU(CUDA_SUCCESS, cuMemRangeGetAttribute(&last, 4, CU_MEM_RANGE_ATTRIBUTE_LAST_PREFETCH_LOCATION, memory, 4096));
+  EXPECT_CU(CUDA_SUCCESS,
+            cuMemRangeGetAttribute(&last, 4, CU_MEM_RANGE_ATTRIBUTE_LAST_PREFETCH_LOCATION, memory, 4096));
   EXPECT_EQ(last, 0);
   ASSERT_OK(cuMemFree_v2(memory));
 }

@@ -87,8 +87,8 @@ TEST_F(Modules, LinkingTwoTextsGivesOneModule) {
   CUlinkState state = nullptr;
   ASSERT_OK(cuLinkCreate_v2(0, nullptr, nullptr, &state));
   for (const std::string* text : {&caller, &callee}) {
-    EXPECT_CU(CUDA_SUCCESS, cuLinkAddData_v2(state, CU_JIT_INPUT_PTX, const_cast<char*>(text->c_str()), text->size() + 1,
-                                             "part", 0, nullptr, nullptr));
+    EXPECT_CU(CUDA_SUCCESS, cuLinkAddData_v2(state, CU_JIT_INPUT_PTX, const_cast<char*>(text->c_str()),
+                                             text->size() + 1, "part", 0, nullptr, nullptr));
   }
   void* image = nullptr;
   size_t bytes = 0;

@@ -49,7 +49,7 @@ TEST_F(Streams, TheLegacyStreamOrdersAgainstBlockingStreamsOnly) {
   auto* values = reinterpret_cast<std::atomic<uint32_t>*>(memory);
   Gate gate;
   ASSERT_OK(cuLaunchHostFunc(blocking, Gate::wait, &gate));
-  ASSERT_OK(cuMemsetD32Async(memory, 1, 1, nullptr));      // waits for the blocking stream
+  ASSERT_OK(cuMemsetD32Async(memory, 1, 1, nullptr));  // waits for the blocking stream
   ASSERT_OK(cuMemsetD32Async(memory + 4, 1, 1, blocking));
   ASSERT_OK(cuMemsetD32Async(memory + 8, 1, 1, free));
   ASSERT_OK(cuStreamSynchronize(free));
@@ -104,7 +104,8 @@ TEST_F(Streams, EventsMeasureTime) {
 
 TEST_F(Streams, HostFunctionsMayNotCallCuda) {
   CUresult inside = CUDA_SUCCESS;
-  ASSERT_OK(cuLaunchHostFunc(nullptr, [](void* result) { *static_cast<CUresult*>(result) = cuCtxSynchronize(); }, &inside));
+  ASSERT_OK(cuLaunchHostFunc(
+      nullptr, [](void* result) { *static_cast<CUresult*>(result) = cuCtxSynchronize(); }, &inside));
   ASSERT_OK(cuCtxSynchronize());
   EXPECT_EQ(inside, CUDA_ERROR_NOT_PERMITTED);
 }
@@ -114,7 +115,8 @@ TEST_F(Streams, ACallbackIsToldTheStatus) {
     CUresult status = CUDA_ERROR_UNKNOWN;
   } seen;
   ASSERT_OK(cuStreamAddCallback(
-      nullptr, [](CUstream, CUresult status, void* data) { static_cast<Seen*>(data)->status = status; }, &seen, 0));
+      nullptr, [](CUstream, CUresult status, void* data) { static_cast<Seen*>(data)->status = status; },
+      &seen, 0));
   ASSERT_OK(cuStreamSynchronize(nullptr));
   EXPECT_EQ(seen.status, CUDA_SUCCESS);
 }
@@ -171,7 +173,8 @@ TEST_F(Streams, ManyThreadsSubmitToManyStreams) {
       EXPECT_CU(CUDA_SUCCESS, cuStreamCreate(&stream, t % 2 ? CU_STREAM_NON_BLOCKING : CU_STREAM_DEFAULT));
       EXPECT_CU(CUDA_SUCCESS, cuEventCreate(&event, 0));
       for (int i = 1; i <= kRounds; ++i) {
-        EXPECT_CU(CUDA_SUCCESS, cuMemsetD32Async(memory + static_cast<size_t>(t) * 4, static_cast<unsigned>(i), 1, stream));
+        EXPECT_CU(CUDA_SUCCESS,
+                  cuMemsetD32Async(memory + static_cast<size_t>(t) * 4, static_cast<unsigned>(i), 1, stream));
         EXPECT_CU(CUDA_SUCCESS, cuEventRecord(event, stream));
         if (i % 50 == 0) EXPECT_CU(CUDA_SUCCESS, cuMemsetD8Async(memory, 0, 0, nullptr));
         if (i % 30 == 0) EXPECT_CU(CUDA_SUCCESS, cuEventSynchronize(event));

@@ -18,14 +18,14 @@ inline const char* nameOf(CUresult result) {
   return name;
 }
 
-#define EXPECT_CU(expected, call)                                         \
-  do {                                                                    \
-    const CUresult got = (call);                                          \
+#define EXPECT_CU(expected, call)                                                 \
+  do {                                                                            \
+    const CUresult got = (call);                                                  \
     EXPECT_EQ(expected, got) << #call << ": " << vgpu::cpu::testing::nameOf(got); \
   } while (0)
-#define ASSERT_OK(call)                                                   \
-  do {                                                                    \
-    const CUresult got = (call);                                          \
+#define ASSERT_OK(call)                                                               \
+  do {                                                                                \
+    const CUresult got = (call);                                                      \
     ASSERT_EQ(CUDA_SUCCESS, got) << #call << ": " << vgpu::cpu::testing::nameOf(got); \
   } while (0)
 

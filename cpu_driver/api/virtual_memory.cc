@@ -15,7 +15,8 @@ template <class Body>
 CUresult uncaptured(Body&& body) {
   return withDriver([&]() -> CUresult {
     if (driver().captures().any()) {
-      if (const CUresult refused = driver().captures().refuseUnsafe(); refused != CUDA_SUCCESS) return refused;
+      if (const CUresult refused = driver().captures().refuseUnsafe(); refused != CUDA_SUCCESS)
+        return refused;
     }
     return body();
   });
@@ -36,8 +37,8 @@ CUresult cuMemAddressFree(CUdeviceptr address, size_t bytes) {
   return uncaptured([&] { return memory().unreserve(address, bytes); });
 }
 
-CUresult cuMemCreate(CUmemGenericAllocationHandle* handle, size_t bytes, const CUmemAllocationProp* properties,
-                     unsigned long long flags) {
+CUresult cuMemCreate(CUmemGenericAllocationHandle* handle, size_t bytes,
+                     const CUmemAllocationProp* properties, unsigned long long flags) {
   return uncaptured([&] {
     if (!handle || !properties || flags != 0) return CUDA_ERROR_INVALID_VALUE;
     return memory().create(handle, bytes, *properties);
@@ -50,16 +51,16 @@ CUresult cuMemRelease(CUmemGenericAllocationHandle handle) {
 
 CUresult cuMemMap(CUdeviceptr address, size_t bytes, size_t offset, CUmemGenericAllocationHandle handle,
                   unsigned long long flags) {
-  return uncaptured([&] {
-    return flags == 0 ? memory().map(address, bytes, offset, handle) : CUDA_ERROR_INVALID_VALUE;
-  });
+  return uncaptured(
+      [&] { return flags == 0 ? memory().map(address, bytes, offset, handle) : CUDA_ERROR_INVALID_VALUE; });
 }
 
 CUresult cuMemUnmap(CUdeviceptr address, size_t bytes) {
   return uncaptured([&] { return memory().unmap(address, bytes); });
 }
 
-CUresult cuMemSetAccess(CUdeviceptr address, size_t bytes, const CUmemAccessDesc* descriptions, size_t count) {
+CUresult cuMemSetAccess(CUdeviceptr address, size_t bytes, const CUmemAccessDesc* descriptions,
+                        size_t count) {
   return uncaptured([&] { return memory().setAccess(address, bytes, descriptions, count); });
 }
 
@@ -75,14 +76,14 @@ CUresult cuMemGetAccess(unsigned long long* flags, const CUmemLocation* location
 
 CUresult cuMemExportToShareableHandle(void* shareable, CUmemGenericAllocationHandle handle,
                                       CUmemAllocationHandleType type, unsigned long long flags) {
-  return withDriver([&] {
-    return flags == 0 ? memory().exportHandle(shareable, handle, type) : CUDA_ERROR_INVALID_VALUE;
-  });
+  return withDriver(
+      [&] { return flags == 0 ? memory().exportHandle(shareable, handle, type) : CUDA_ERROR_INVALID_VALUE; });
 }
 
 CUresult cuMemImportFromShareableHandle(CUmemGenericAllocationHandle* handle, void* shareable,
                                         CUmemAllocationHandleType type) {
-  return withDriver([&] { return handle ? memory().importHandle(handle, shareable, type) : CUDA_ERROR_INVALID_VALUE; });
+  return withDriver(
+      [&] { return handle ? memory().importHandle(handle, shareable, type) : CUDA_ERROR_INVALID_VALUE; });
 }
 
 CUresult cuMemGetAllocationGranularity(size_t* granularity, const CUmemAllocationProp* properties,
@@ -97,8 +98,10 @@ CUresult cuMemGetAllocationGranularity(size_t* granularity, const CUmemAllocatio
   });
 }
 
-CUresult cuMemGetAllocationPropertiesFromHandle(CUmemAllocationProp* properties, CUmemGenericAllocationHandle handle) {
-  return withDriver([&] { return properties ? memory().properties(properties, handle) : CUDA_ERROR_INVALID_VALUE; });
+CUresult cuMemGetAllocationPropertiesFromHandle(CUmemAllocationProp* properties,
+                                                CUmemGenericAllocationHandle handle) {
+  return withDriver(
+      [&] { return properties ? memory().properties(properties, handle) : CUDA_ERROR_INVALID_VALUE; });
 }
 
 CUresult cuMemRetainAllocationHandle(CUmemGenericAllocationHandle* handle, void* address) {

@@ -174,7 +174,8 @@ class Planner {
     return true;
   }
 
-  // Whether a comparison is of the thread's place in the grid, not in its block: all lanes of nearly all groups agree.
+  // Whether a comparison is of the thread's place in the grid, not in its block: all lanes of nearly all
+  // groups agree.
   static bool ofGridIndex(const Value* value, unsigned depth) {
     const auto* instruction = llvm::dyn_cast<Instruction>(value);
     if (!instruction || depth == 0) return false;
@@ -338,7 +339,8 @@ class Planner {
     return !object || (calledMarker(*object) != Marker::SharedBase && !llvm::isa<llvm::AllocaInst>(object));
   }
 
-  // Loops such as `for (i = index; i < n; i += grid)`: a group alone would touch a page for each of its lines.
+  // Loops such as `for (i = index; i < n; i += grid)`: a group alone would touch a page for each of its
+  // lines.
   void findTurns() {
     if (plan_.shape.count == 1) return;
     llvm::DominatorTree dominators(function_);
@@ -349,7 +351,8 @@ class Planner {
       bool alone = true, walks = false;
       for (const BasicBlock* block : loop->blocks()) {
         alone = alone && (block == point.block || !plan_.isPoint(block));
-        walks = walks || std::any_of(block->begin(), block->end(), [&](const Instruction& each) { return walksMemory(each); });
+        walks = walks || std::any_of(block->begin(), block->end(),
+                                     [&](const Instruction& each) { return walksMemory(each); });
       }
       point.takesTurns = alone && walks;
     }
@@ -391,7 +394,8 @@ class Planner {
       if (const auto found = rendezvousAt_.find(user->getParent());
           found != rendezvousAt_.end() && found->second == user) {
         const auto before = llvm::predecessors(user->getParent());
-        return std::any_of(before.begin(), before.end(), [&](const BasicBlock* from) { return crossesTo(instruction, from); });
+        return std::any_of(before.begin(), before.end(),
+                           [&](const BasicBlock* from) { return crossesTo(instruction, from); });
       }
       return crosses(instruction, use);
     });

@@ -41,7 +41,7 @@ struct Point {
   llvm::BasicBlock* block = nullptr;
   llvm::CallInst* call = nullptr;  // the rendezvous at its head, or null
   Marker operation = Marker::Count;
-  bool turnsBack = false;  // a loop header
+  bool turnsBack = false;   // a loop header
   bool takesTurns = false;  // its loop walks through global memory: groups go through it side by side
 };
 

@@ -293,7 +293,8 @@ Value* Region::result(llvm::CallInst& call) {
                            builder.CreateInBoundsGEP(builder.getInt8Ty(), resultPredicates_, lane_));
   } else {
     Type* i64 = builder.getInt64Ty();
-    Value* packed = builder.CreateLoad(i64, side_.scratchElement(builder, side_.layout.results, i64, thread_));
+    Value* packed =
+        builder.CreateLoad(i64, side_.scratchElement(builder, side_.layout.results, i64, thread_));
     low = builder.CreateTrunc(packed, builder.getInt32Ty());
     high = builder.CreateTrunc(builder.CreateLShr(packed, 32), builder.getInt1Ty());
   }

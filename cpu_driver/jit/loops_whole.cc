@@ -73,7 +73,8 @@ class Whole {
     if (!keepsStates()) return;
     const uint32_t fields[] = {
         shape.count,         shape.size,          static_cast<uint32_t>(plan_.block.count()),
-        side_.layout.groups, side_.layout.states, side_.layout.requests, side_.layout.results};
+        side_.layout.groups, side_.layout.states, side_.layout.requests,
+        side_.layout.results};
     for (unsigned i = 0; i < std::size(fields); ++i)
       builder.CreateStore(builder.getInt32(fields[i]), side_.scratchAt(builder, i * sizeof(uint32_t)));
     for (uint32_t group = 0; group < shape.count; ++group)
@@ -194,12 +195,14 @@ class Whole {
     if (keepsStates()) makeResumes(dispatch);
   }
 
-  // Slots hold nothing here; said by a store, because registers would be carried from group to group otherwise.
+  // Slots hold nothing here; said by a store, because registers would be carried from group to group
+  // otherwise.
   void forgetSlots(IRBuilder<>& builder) {
     const auto clear = [&](llvm::AllocaInst* slot) {
       if (!slot) return;
       Type* type = slot->getAllocatedType();
-      if (auto* array = llvm::dyn_cast<llvm::ArrayType>(type); array && !array->getElementType()->isVectorTy())
+      if (auto* array = llvm::dyn_cast<llvm::ArrayType>(type);
+          array && !array->getElementType()->isVectorTy())
         type = lanesType(plan_, array->getElementType());
       builder.CreateAlignedStore(llvm::Constant::getNullValue(type), slot, slot->getAlign());
     };

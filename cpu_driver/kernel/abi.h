@@ -64,7 +64,8 @@ struct LaunchContext {
   uint32_t dynamicSharedBytes = 0;
   uint32_t multiprocessors = 1;
   uint64_t gridId = 0;
-  uint64_t gridWorkspace = 0;   // of a cooperative launch the address of workspaceWords, else 0: %envreg1 and 2
+  uint64_t gridWorkspace =
+      0;  // of a cooperative launch the address of workspaceWords, else 0: %envreg1 and 2
   uintptr_t constantBegin = 0;  // the module's .const bank, for isspacep.const
   uintptr_t constantEnd = 0;
   uint32_t cooperative = 0;      // all blocks are resident at once: a worker takes another before it waits

@@ -39,13 +39,15 @@ void addProcessor(Sha256& hash) {
   for (const auto& [leaf, subleaf] : {std::pair{0u, 0u}, {1u, 0u}, {7u, 0u}, {7u, 1u}, {0x80000001u, 0u}}) {
     std::array<uint32_t, 4> registers{};
     __get_cpuid_count(leaf, subleaf, &registers[0], &registers[1], &registers[2], &registers[3]);
-    if (leaf == 1) registers[1] &= 0x00ff'ffff;  // without the number of the processor that we happen to run on
+    if (leaf == 1)
+      registers[1] &= 0x00ff'ffff;  // without the number of the processor that we happen to run on
     if (leaf == 1) registers[2] &= ~(1u << 27);  // nor the operating system's own bit
     hash.addValue(registers);
   }
 }
 
-// Which build wrote the code: a version number alone does not change when the compiler is rebuilt or replaced.
+// Which build wrote the code: a version number alone does not change when the compiler is rebuilt or
+// replaced.
 void addBuild(Sha256& hash) {
   struct Stamp {
     uint64_t bytes = 0, seconds = 0, nanoseconds = 0;
@@ -118,8 +120,8 @@ Digest entryName(const CacheKey& key) {
   Sha256 hash;
   hash.add(std::string_view("vgpu kernel image " VGPU_VERSION)).addValue(kAbiVersion).addValue(key.module);
   hash.addValue(uint64_t{key.kernel.size()}).add(key.kernel);
-  hash.addValue(std::array<uint32_t, 5>{key.block.x, key.block.y, key.block.z, static_cast<uint32_t>(key.form),
-                                        key.exactChecks});
+  hash.addValue(std::array<uint32_t, 5>{key.block.x, key.block.y, key.block.z,
+                                        static_cast<uint32_t>(key.form), key.exactChecks});
   addBuild(hash);
   addProcessor(hash);
   return hash.finish();
@@ -150,11 +152,13 @@ bool ImageCache::put(const CacheKey& key, std::span<const std::byte> image) cons
   header.key = entryName(key);
   header.content = Sha256().add(image).finish();
   header.bytes = image.size();
-  const std::string temporary = directory_ + "/" + std::to_string(getpid()) + "." + std::to_string(serial++) + ".part";
+  const std::string temporary =
+      directory_ + "/" + std::to_string(getpid()) + "." + std::to_string(serial++) + ".part";
   const UniqueFd file(open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!file.valid()) return false;
   // A reader sees the whole entry or none: what a crash leaves half written does not match its digest.
-  const bool written = writeAll(file.get(), std::as_bytes(std::span(&header, 1))) && writeAll(file.get(), image) &&
+  const bool written = writeAll(file.get(), std::as_bytes(std::span(&header, 1))) &&
+                       writeAll(file.get(), image) &&
                        rename(temporary.c_str(), pathOf(header.key).c_str()) == 0;
   if (!written) unlink(temporary.c_str());
   evict();

@@ -1,6 +1,6 @@
-// Compiled kernels on disk, one directory a tenant (the caller's, who alone may write it). Any thread, any number of
-// processes. Files are untrusted: an entry holds the digest of its key and of its bytes, and is dropped when either is
-// wrong. Every failure of the disk is a miss: the driver works without its cache.
+// Compiled kernels on disk, one directory a tenant (the caller's, who alone may write it). Any thread, any
+// number of processes. Files are untrusted: an entry holds the digest of its key and of its bytes, and is
+// dropped when either is wrong. Every failure of the disk is a miss: the driver works without its cache.
 #pragma once
 
 #include <cstdint>
@@ -17,10 +17,10 @@
 namespace vgpu::kernel {
 
 struct CacheKey {
-  Digest module{};          // digestOf the PTX text, computed once a module
+  Digest module{};  // digestOf the PTX text, computed once a module
   std::string_view kernel;
-  Dim3 block{0, 0, 0};      // as in the compiler's request
-  Form form = Form::Auto;   // as asked for
+  Dim3 block{0, 0, 0};     // as in the compiler's request
+  Form form = Form::Auto;  // as asked for
   bool exactChecks = false;
 };
 
@@ -31,7 +31,8 @@ class ImageCache {
  public:
   static constexpr uint64_t kDefaultLimitBytes = uint64_t{512} << 20;
 
-  // An empty directory turns the cache off. It is made when something is first put, readable by its owner only.
+  // An empty directory turns the cache off. It is made when something is first put, readable by its owner
+  // only.
   explicit ImageCache(std::string directory, uint64_t limitBytes = kDefaultLimitBytes)
       : directory_(std::move(directory)), limitBytes_(limitBytes) {}
 

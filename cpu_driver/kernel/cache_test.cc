@@ -28,7 +28,9 @@ class ImageCacheTest : public ::testing::Test {
   void TearDown() override { fs::remove_all(directory_); }
 
   static CacheKey key(uint32_t n) { return {digestOf("module"), "kernel", {n, 1, 1}, Form::Auto, false}; }
-  static std::vector<std::byte> image(size_t bytes, int fill) { return std::vector<std::byte>(bytes, std::byte(fill)); }
+  static std::vector<std::byte> image(size_t bytes, int fill) {
+    return std::vector<std::byte>(bytes, std::byte(fill));
+  }
   fs::path onlyEntry() {
     for (const auto& entry : fs::directory_iterator(directory_)) return entry.path();
     return {};
@@ -137,7 +139,8 @@ TEST_F(ImageCacheTest, ProcessesWriteAndDeleteAtOnce) {
         right = right && (!found || *found == image(3000 + (n + 3) % 7, static_cast<int>((n + 3) % 7)));
         if (child == 0 && i % 50 == 0) {
           std::error_code ignored;
-          for (const auto& entry : fs::directory_iterator(directory_, ignored)) fs::remove(entry.path(), ignored);
+          for (const auto& entry : fs::directory_iterator(directory_, ignored))
+            fs::remove(entry.path(), ignored);
         }
       }
       _exit(right ? 0 : 1);
@@ -154,7 +157,8 @@ TEST_F(ImageCacheTest, ProcessesWriteAndDeleteAtOnce) {
 TEST(Digest, IsSha256) {
   EXPECT_EQ(hexOf(digestOf("")), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
   EXPECT_EQ(hexOf(digestOf("abc")), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
-  EXPECT_EQ(hexOf(digestOf(std::string(1000, 'a'))), hexOf(Sha256().add(std::string(999, 'a')).add(std::string(1, 'a')).finish()));
+  EXPECT_EQ(hexOf(digestOf(std::string(1000, 'a'))),
+            hexOf(Sha256().add(std::string(999, 'a')).add(std::string(1, 'a')).finish()));
 }
 
 }  // namespace

@@ -16,7 +16,8 @@ class Sha256 {
  public:
   Sha256& add(std::span<const std::byte> bytes);
   Sha256& add(std::string_view text) { return add(std::as_bytes(std::span(text.data(), text.size()))); }
-  // Of a plain value's bytes; lengths of what varies must be added too, so that different parts cannot read the same.
+  // Of a plain value's bytes; lengths of what varies must be added too, so that different parts cannot read
+  // the same.
   template <class T>
     requires std::is_trivially_copyable_v<T>
   Sha256& addValue(const T& value) {

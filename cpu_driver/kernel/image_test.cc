@@ -1,4 +1,5 @@
-// The loader against blobs that lie. A blob may come from a cache file; its header is all that the loader believes.
+// The loader against blobs that lie. A blob may come from a cache file; its header is all that the loader
+// believes.
 #include "cpu_driver/kernel/image.h"
 
 #include <gtest/gtest.h>

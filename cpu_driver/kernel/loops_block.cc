@@ -58,7 +58,10 @@ struct BarrierCount {
 class Release {
  public:
   explicit Release(LoopsBlock* block)
-      : block_(block), groups_(groupsOf(block)), states_(statesOf(block)), requests_(requestsOf(block)),
+      : block_(block),
+        groups_(groupsOf(block)),
+        states_(statesOf(block)),
+        requests_(requestsOf(block)),
         results_(resultsOf(block)) {}
 
   uint32_t run() {

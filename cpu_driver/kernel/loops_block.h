@@ -61,7 +61,7 @@ struct LoopsBlock {
   uint32_t groupsOffset = 0;
   uint32_t statesOffset = 0;
   uint32_t requestsOffset = 0;
-  uint32_t resultsOffset = 0;   // u64 a thread: what its last rendezvous gave, a predicate in bit 32
+  uint32_t resultsOffset = 0;  // u64 a thread: what its last rendezvous gave, a predicate in bit 32
 };
 
 // Completes operations of the warp that is group `group`. 1: some lane can run again.

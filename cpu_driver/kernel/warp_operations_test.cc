@@ -59,7 +59,9 @@ TEST(WarpOperations, AShuffleFromALaneThatIsNotThereGivesTheLanesOwn) {
 
 TEST(WarpOperations, VotesCountOnlyWhoArrived) {
   const auto of = [](uint32_t mode) {
-    return complete(0xff, [mode](uint32_t lane) -> WarpRequest { return {WarpOperation::Vote, mode, 0xff, lane < 8, 0, 0}; });
+    return complete(0xff, [mode](uint32_t lane) -> WarpRequest {
+      return {WarpOperation::Vote, mode, 0xff, lane < 8, 0, 0};
+    });
   };
   EXPECT_EQ(of(0)[0], 0xffu);
   EXPECT_EQ(of(1)[0], 1u);
@@ -68,12 +70,15 @@ TEST(WarpOperations, VotesCountOnlyWhoArrived) {
 }
 
 TEST(WarpOperations, MatchFindsEqualLanes) {
-  const auto any = complete(~0u, [](uint32_t lane) -> WarpRequest { return {WarpOperation::MatchAny, 0, ~0u, lane % 4, 0, 0}; });
+  const auto any = complete(
+      ~0u, [](uint32_t lane) -> WarpRequest { return {WarpOperation::MatchAny, 0, ~0u, lane % 4, 0, 0}; });
   EXPECT_EQ(low(any[1]), 0x22222222u);
-  const auto all = complete(~0u, [](uint32_t) -> WarpRequest { return {WarpOperation::MatchAll, 0, ~0u, 9, 0, 0}; });
+  const auto all =
+      complete(~0u, [](uint32_t) -> WarpRequest { return {WarpOperation::MatchAll, 0, ~0u, 9, 0, 0}; });
   EXPECT_EQ(low(all[1]), ~0u);
   EXPECT_TRUE(high(all[1]));
-  const auto none = complete(~0u, [](uint32_t lane) -> WarpRequest { return {WarpOperation::MatchAll, 0, ~0u, lane, 0, 0}; });
+  const auto none = complete(
+      ~0u, [](uint32_t lane) -> WarpRequest { return {WarpOperation::MatchAll, 0, ~0u, lane, 0, 0}; });
   EXPECT_EQ(none[1], 0u);
 }
 

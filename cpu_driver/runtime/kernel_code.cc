@@ -32,7 +32,10 @@ const kernel::Digest& ModuleDigest::get() {
 
 KernelCode::KernelCode(std::shared_ptr<const ptx::Module> module, std::shared_ptr<ModuleDigest> digest,
                        uint32_t function)
-    : module_(std::move(module)), digest_(std::move(digest)), function_(function), name_(module_->functions()[function].name) {
+    : module_(std::move(module)),
+      digest_(std::move(digest)),
+      function_(function),
+      name_(module_->functions()[function].name) {
   const ptx::Function& declared = module_->functions()[function];
   directives_ = declared.directives;
   parameterBytes_ = declared.parameterBytes;

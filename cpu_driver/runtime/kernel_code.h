@@ -43,7 +43,8 @@ class KernelCode : public std::enable_shared_from_this<KernelCode> {
     size_t offset, sizeBytes;
   };
 
-  KernelCode(std::shared_ptr<const ptx::Module> module, std::shared_ptr<ModuleDigest> digest, uint32_t function);
+  KernelCode(std::shared_ptr<const ptx::Module> module, std::shared_ptr<ModuleDigest> digest,
+             uint32_t function);
 
   const char* name() const { return name_.c_str(); }
   const ptx::Module& module() const { return *module_; }

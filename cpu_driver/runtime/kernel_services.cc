@@ -53,7 +53,7 @@ bool accessible(kernel::LaunchContext*, uintptr_t address, uint64_t sizeBytes, b
 }  // namespace
 
 const kernel::HostServices& hostServices() {
-  static constexpr kernel::HostServices kServices = {print,   assertionFailed, allocate,
+  static constexpr kernel::HostServices kServices = {print,   assertionFailed,  allocate,
                                                      release, textureOperation, accessible};
   return kServices;
 }

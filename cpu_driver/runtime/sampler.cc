@@ -26,10 +26,13 @@ struct Level {
 bool readsIntegers(const Texture& texture) {
   switch (texture.source.format) {
     case CU_AD_FORMAT_UNSIGNED_INT32:
-    case CU_AD_FORMAT_SIGNED_INT32: return true;
+    case CU_AD_FORMAT_SIGNED_INT32:
+      return true;
     case CU_AD_FORMAT_FLOAT:
-    case CU_AD_FORMAT_HALF: return false;
-    default: return (texture.description.flags & CU_TRSF_READ_AS_INTEGER) != 0;
+    case CU_AD_FORMAT_HALF:
+      return false;
+    default:
+      return (texture.description.flags & CU_TRSF_READ_AS_INTEGER) != 0;
   }
 }
 
@@ -58,15 +61,26 @@ void convert(const std::byte* address, bool integers, float& value, int32_t& bit
   value = std::max(-1.0f, static_cast<float>(raw) / static_cast<float>(std::numeric_limits<T>::max()));
 }
 
-void convertChannel(CUarray_format format, const std::byte* address, bool integers, float& value, int32_t& bits) {
+void convertChannel(CUarray_format format, const std::byte* address, bool integers, float& value,
+                    int32_t& bits) {
   switch (format) {
-    case CU_AD_FORMAT_UNSIGNED_INT8: return convert<uint8_t>(address, integers, value, bits);
-    case CU_AD_FORMAT_SIGNED_INT8: return convert<int8_t>(address, integers, value, bits);
-    case CU_AD_FORMAT_UNSIGNED_INT16: return convert<uint16_t>(address, integers, value, bits);
-    case CU_AD_FORMAT_SIGNED_INT16: return convert<int16_t>(address, integers, value, bits);
-    case CU_AD_FORMAT_HALF: value = halfToFloat(loadAs<uint16_t>(address)); return;
-    case CU_AD_FORMAT_FLOAT: value = loadAs<float>(address); return;
-    default: bits = loadAs<int32_t>(address); return;
+    case CU_AD_FORMAT_UNSIGNED_INT8:
+      return convert<uint8_t>(address, integers, value, bits);
+    case CU_AD_FORMAT_SIGNED_INT8:
+      return convert<int8_t>(address, integers, value, bits);
+    case CU_AD_FORMAT_UNSIGNED_INT16:
+      return convert<uint16_t>(address, integers, value, bits);
+    case CU_AD_FORMAT_SIGNED_INT16:
+      return convert<int16_t>(address, integers, value, bits);
+    case CU_AD_FORMAT_HALF:
+      value = halfToFloat(loadAs<uint16_t>(address));
+      return;
+    case CU_AD_FORMAT_FLOAT:
+      value = loadAs<float>(address);
+      return;
+    default:
+      bits = loadAs<int32_t>(address);
+      return;
   }
 }
 
@@ -97,11 +111,13 @@ Level levelOf(const Texture& texture, size_t number) {
     return {source.layout, {extent(source.width), extent(source.height), extent(source.depth)}};
   }
   const Array& array = *source.levels[std::min(number, source.levels.size() - 1)];
-  return {array.layout, {extent(array.description.Width), extent(array.description.Height), extent(array.description.Depth)}};
+  return {
+      array.layout,
+      {extent(array.description.Width), extent(array.description.Height), extent(array.description.Depth)}};
 }
 
-// An index outside, brought inside as the mode says; -1: the border. Wrap and mirror need normalized coordinates, and
-// clamp where there are none.
+// An index outside, brought inside as the mode says; -1: the border. Wrap and mirror need normalized
+// coordinates, and clamp where there are none.
 int64_t address(CUaddress_mode mode, bool normalized, int64_t index, int64_t extent) {
   if (index >= 0 && index < extent) return index;
   if (mode == CU_TR_ADDRESS_MODE_BORDER) return -1;
@@ -117,9 +133,12 @@ int64_t address(CUaddress_mode mode, bool normalized, int64_t index, int64_t ext
   return index < 0 ? 0 : extent - 1;
 }
 
-bool isNormalized(const Texture& texture) { return (texture.description.flags & CU_TRSF_NORMALIZED_COORDINATES) != 0; }
+bool isNormalized(const Texture& texture) {
+  return (texture.description.flags & CU_TRSF_NORMALIZED_COORDINATES) != 0;
+}
 
-Texel texelAt(const Texture& texture, const Level& level, const TexturePoint& point, const int64_t (&index)[3]) {
+Texel texelAt(const Texture& texture, const Level& level, const TexturePoint& point,
+              const int64_t (&index)[3]) {
   int64_t at[3] = {};
   for (unsigned i = 0; i < point.dimensions; ++i) {
     at[i] = address(texture.description.addressMode[i], isNormalized(texture), index[i], level.extent[i]);
@@ -149,7 +168,8 @@ float scaled(const Texture& texture, const Level& level, const TexturePoint& poi
 Texel samplePoint(const Texture& texture, const Level& level, const TexturePoint& point) {
   int64_t index[3] = {};
   for (unsigned i = 0; i < point.dimensions; ++i) {
-    index[i] = point.integer ? point.index[i] : static_cast<int64_t>(std::floor(scaled(texture, level, point, i)));
+    index[i] =
+        point.integer ? point.index[i] : static_cast<int64_t>(std::floor(scaled(texture, level, point, i)));
   }
   return texelAt(texture, level, point, index);
 }
@@ -191,14 +211,17 @@ Texel sampleLevel(const Texture& texture, const TexturePoint& point, size_t numb
 Registers4 registersOf(const Texture& texture, const Texel& texel) {
   Registers4 result;
   const bool integers = readsIntegers(texture);
-  for (unsigned i = 0; i < 4; ++i) result[i] = integers ? texel.bits[i] : std::bit_cast<int32_t>(texel.value[i]);
+  for (unsigned i = 0; i < 4; ++i)
+    result[i] = integers ? texel.bits[i] : std::bit_cast<int32_t>(texel.value[i]);
   return result;
 }
 
 // Linear memory has no addressing modes: what lies outside reads as zero.
 bool outsideLinearMemory(const Texture& texture, const TexturePoint& point) {
   if (texture.source.resource.resType != CU_RESOURCE_TYPE_LINEAR) return false;
-  const int64_t index = point.integer ? point.index[0] : static_cast<int64_t>(std::floor(std::clamp(point.at[0], -1.0f, kFarthest)));
+  const int64_t index = point.integer
+                            ? point.index[0]
+                            : static_cast<int64_t>(std::floor(std::clamp(point.at[0], -1.0f, kFarthest)));
   return index < 0 || index >= static_cast<int64_t>(texture.source.width);
 }
 
@@ -229,7 +252,8 @@ Registers4 sampleTexture(const Texture& texture, const TexturePoint& point, floa
 Registers4 gatherTexels(const Texture& texture, const TexturePoint& point, unsigned component) {
   const Level level = levelOf(texture, 0);
   int64_t base[2];
-  for (unsigned i = 0; i < 2; ++i) base[i] = static_cast<int64_t>(std::floor(scaled(texture, level, point, i) - 0.5f));
+  for (unsigned i = 0; i < 2; ++i)
+    base[i] = static_cast<int64_t>(std::floor(scaled(texture, level, point, i) - 0.5f));
   constexpr int kOffsets[4][2] = {{0, 1}, {1, 1}, {1, 0}, {0, 0}};
   Registers4 result{};
   for (unsigned i = 0; i < 4; ++i) {
@@ -250,7 +274,8 @@ float levelOfGradients(const Texture& texture, const float (&gradients)[4]) {
   return longest > 0 ? std::log2(longest) : 0.0f;
 }
 
-// Programming guide, "Cubemap Textures": the face is that of the longest coordinate, on it (s/m + 1) / 2, (t/m + 1) / 2.
+// Programming guide, "Cubemap Textures": the face is that of the longest coordinate, on it (s/m + 1) / 2,
+// (t/m + 1) / 2.
 void toCubeFace(TexturePoint& point) {
   const float x = point.at[0], y = point.at[1], z = point.at[2];
   const float ax = std::fabs(x), ay = std::fabs(y), az = std::fabs(z);

@@ -1,5 +1,6 @@
-// Sampling of a texture: addressing, filtering and conversion, as the programming guide's appendix "Texture Fetching"
-// says. Worker threads, on a kernel's small stack. Coordinates are the kernel's and may be anything, also NaN.
+// Sampling of a texture: addressing, filtering and conversion, as the programming guide's appendix "Texture
+// Fetching" says. Worker threads, on a kernel's small stack. Coordinates are the kernel's and may be
+// anything, also NaN.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,6 @@
-// Threads of the driver beside the workers: one that compiles, one that calls the program's host functions, one that
-// does small things later.
-// Each runs its jobs in order, starts with the first and sleeps when it has none.
+// Threads of the driver beside the workers: one that compiles, one that calls the program's host functions,
+// one that does small things later. Each runs its jobs in order, starts with the first and sleeps when it has
+// none.
 #pragma once
 
 #include <chrono>

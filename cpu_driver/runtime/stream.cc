@@ -74,8 +74,8 @@ bool Stream::becomeIdle() {
   return submitted() == consumed || !change(State::Idle, State::Running);
 }
 
-// Launches come in series: to look for the next a little longer than one takes to submit costs less than to give the
-// stream up, and to have the pool woken for it again.
+// Launches come in series: to look for the next a little longer than one takes to submit costs less than to
+// give the stream up, and to have the pool woken for it again.
 bool Stream::moreComes(Execution& execution, uint64_t retired) const {
   if (!execution.patient()) return false;
   for (int i = 0; i < kPatience && !execution.pool().hasReady(); ++i) {

@@ -29,10 +29,13 @@ unsigned coordinatesOf(TextureGeometry geometry) {
   switch (geometry) {
     case TextureGeometry::D1:
     case TextureGeometry::Array1:
-    case TextureGeometry::Buffer: return 1;
+    case TextureGeometry::Buffer:
+      return 1;
     case TextureGeometry::D2:
-    case TextureGeometry::Array2: return 2;
-    default: return 3;
+    case TextureGeometry::Array2:
+      return 2;
+    default:
+      return 3;
   }
 }
 
@@ -44,7 +47,9 @@ bool hasLayer(TextureGeometry geometry) {
 TexturePoint pointOf(const TextureOperation& operation, Registers4 bits) {
   TexturePoint point;
   const unsigned count = coordinatesOf(operation.geometry);
-  point.dimensions = operation.geometry == TextureGeometry::Cube || operation.geometry == TextureGeometry::CubeArray ? 2 : count;
+  point.dimensions =
+      operation.geometry == TextureGeometry::Cube || operation.geometry == TextureGeometry::CubeArray ? 2
+                                                                                                      : count;
   point.integer = operation.coordinates == TextureType::S32;
   for (unsigned i = 0; i < count; ++i) {
     point.at[i] = point.integer ? static_cast<float>(bits[i]) : std::bit_cast<float>(bits[i]);
@@ -59,13 +64,26 @@ Registers4 query(kernel::LaunchContext* launch, const Texture& texture, const Te
   const TextureSource& source = texture.source;
   uint64_t value = 0;
   switch (operation.detail) {
-    case 0: value = source.width; break;
-    case 1: value = source.height; break;
-    case 2: value = source.depth; break;
-    case 5: value = texture.description.flags & CU_TRSF_NORMALIZED_COORDINATES ? 1 : 0; break;
-    case 6: value = source.depth; break;
-    case 7: value = std::max<size_t>(1, source.levels.size()); break;
-    default: return fail(launch, CUDA_ERROR_NOT_SUPPORTED);
+    case 0:
+      value = source.width;
+      break;
+    case 1:
+      value = source.height;
+      break;
+    case 2:
+      value = source.depth;
+      break;
+    case 5:
+      value = texture.description.flags & CU_TRSF_NORMALIZED_COORDINATES ? 1 : 0;
+      break;
+    case 6:
+      value = source.depth;
+      break;
+    case 7:
+      value = std::max<size_t>(1, source.levels.size());
+      break;
+    default:
+      return fail(launch, CUDA_ERROR_NOT_SUPPORTED);
   }
   return Registers4{static_cast<int32_t>(value)};
 }
@@ -76,7 +94,8 @@ Registers4 fetch(kernel::LaunchContext* launch, uint64_t handle, const TextureOp
   if (!texture) return fail(launch, CUDA_ERROR_ILLEGAL_ADDRESS);
   if (operation.action == TextureAction::Query) return query(launch, *texture, operation);
   TexturePoint point = pointOf(operation, coordinates);
-  const bool cube = operation.geometry == TextureGeometry::Cube || operation.geometry == TextureGeometry::CubeArray;
+  const bool cube =
+      operation.geometry == TextureGeometry::Cube || operation.geometry == TextureGeometry::CubeArray;
   if (cube) toCubeFace(point);
   if (operation.action == TextureAction::Gather) return gatherTexels(*texture, point, operation.detail);
   float level = 0;
@@ -92,16 +111,20 @@ Registers4 fetch(kernel::LaunchContext* launch, uint64_t handle, const TextureOp
 
 unsigned bytesOf(TextureType type) {
   switch (type) {
-    case TextureType::B8: return 1;
-    case TextureType::B16: return 2;
-    case TextureType::B64: return 8;
-    default: return 4;
+    case TextureType::B8:
+      return 1;
+    case TextureType::B16:
+      return 2;
+    case TextureType::B64:
+      return 8;
+    default:
+      return 4;
   }
 }
 
 // The address of a surface access, or null where it is out of bounds. x counts bytes.
-std::byte* surfaceAddress(const TextureSource& source, const TextureOperation& operation, Registers4 at, unsigned bytes,
-                          bool clamp) {
+std::byte* surfaceAddress(const TextureSource& source, const TextureOperation& operation, Registers4 at,
+                          unsigned bytes, bool clamp) {
   const unsigned count = coordinatesOf(operation.geometry);
   const auto rowBytes = static_cast<int64_t>(source.width * source.elementBytes);
   const int64_t limits[3] = {rowBytes - bytes + 1, static_cast<int64_t>(std::max<size_t>(1, source.height)),
@@ -126,7 +149,8 @@ Registers4 surface(kernel::LaunchContext* launch, uint64_t handle, const Texture
   const unsigned unit = bytesOf(operation.result);
   const unsigned bytes = unit * operation.components;
   const auto bounds = static_cast<SurfaceBounds>(operation.detail);
-  std::byte* address = surfaceAddress(object->source, operation, coordinates, bytes, bounds == SurfaceBounds::Clamp);
+  std::byte* address =
+      surfaceAddress(object->source, operation, coordinates, bytes, bounds == SurfaceBounds::Clamp);
   Registers4 result{};
   if (!address) return bounds == SurfaceBounds::Trap ? fail(launch, CUDA_ERROR_ILLEGAL_ADDRESS) : result;
   // A 64-bit component takes two registers.
@@ -147,8 +171,8 @@ Registers4 surface(kernel::LaunchContext* launch, uint64_t handle, const Texture
 
 }  // namespace
 
-Registers4 textureOperation(kernel::LaunchContext* launch, uint64_t handle, uint64_t packed, Registers4 coordinates,
-                            Registers4 extra) {
+Registers4 textureOperation(kernel::LaunchContext* launch, uint64_t handle, uint64_t packed,
+                            Registers4 coordinates, Registers4 extra) {
   const TextureOperation operation = TextureOperation::unpack(packed);
   if (operation.action == TextureAction::SurfaceLoad || operation.action == TextureAction::SurfaceStore) {
     return surface(launch, handle, operation, coordinates, extra);

@@ -26,10 +26,14 @@ bool compare(CUstreamWaitValue_flags condition, uint64_t found, uint64_t wanted,
     case CU_STREAM_WAIT_VALUE_GEQ:
       return bytes == 4 ? static_cast<int32_t>(static_cast<uint32_t>(found - wanted)) >= 0
                         : static_cast<int64_t>(found - wanted) >= 0;
-    case CU_STREAM_WAIT_VALUE_EQ: return found == (wanted & mask);
-    case CU_STREAM_WAIT_VALUE_AND: return (found & wanted & mask) != 0;
-    case CU_STREAM_WAIT_VALUE_NOR: return (~(found | wanted) & mask) != 0;
-    default: return true;
+    case CU_STREAM_WAIT_VALUE_EQ:
+      return found == (wanted & mask);
+    case CU_STREAM_WAIT_VALUE_AND:
+      return (found & wanted & mask) != 0;
+    case CU_STREAM_WAIT_VALUE_NOR:
+      return (~(found | wanted) & mask) != 0;
+    default:
+      return true;
   }
 }
 
@@ -38,7 +42,8 @@ bool compare(CUstreamWaitValue_flags condition, uint64_t found, uint64_t wanted,
 Step WriteValueWork::run(Execution&, Stream& stream) {
   const bool written = survivesFault([this] {
     if (bytes_ == 4) {
-      __atomic_store_n(reinterpret_cast<uint32_t*>(address_), static_cast<uint32_t>(value_), __ATOMIC_SEQ_CST);
+      __atomic_store_n(reinterpret_cast<uint32_t*>(address_), static_cast<uint32_t>(value_),
+                       __ATOMIC_SEQ_CST);
     } else {
       __atomic_store_n(reinterpret_cast<uint64_t*>(address_), value_, __ATOMIC_SEQ_CST);
     }
@@ -60,7 +65,8 @@ Step WaitValueWork::run(Execution&, Stream& stream) {
     stream.context().fail(CUDA_ERROR_ILLEGAL_ADDRESS);
     return Step::Done;
   }
-  const auto pause = std::min<std::chrono::microseconds>(kLongestPause, kFirstPause * (1u << std::min(looks_++, 6u)));
+  const auto pause =
+      std::min<std::chrono::microseconds>(kLongestPause, kFirstPause * (1u << std::min(looks_++, 6u)));
   const auto self = stream.shared_from_this();
   stream.handOn();
   runAfter(pause, [self] { self->resume(); });

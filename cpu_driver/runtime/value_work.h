@@ -1,5 +1,5 @@
-// A stream's writes to and waits for a value in memory. A wait that does not hold yet is looked at again by a thread
-// of the driver, at first often, then ever more rarely; nobody tells when memory changes.
+// A stream's writes to and waits for a value in memory. A wait that does not hold yet is looked at again by a
+// thread of the driver, at first often, then ever more rarely; nobody tells when memory changes.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,8 @@ namespace vgpu::cpu {
 
 class WriteValueWork final : public Work {
  public:
-  WriteValueWork(uintptr_t address, uint64_t value, unsigned bytes) : address_(address), value_(value), bytes_(bytes) {}
+  WriteValueWork(uintptr_t address, uint64_t value, unsigned bytes)
+      : address_(address), value_(value), bytes_(bytes) {}
   Step run(Execution& execution, Stream& stream) override;
 
  private:

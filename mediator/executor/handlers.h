@@ -35,8 +35,8 @@ CUresult unmapRange(Execution& execution, uint64_t address, uint64_t sizeBytes);
 void limitMemoryInfo(Execution& execution, size_t& freeBytes, size_t& totalBytes);
 void awaitBriefly(const Execution& execution, CUevent event);
 void destroyContext(Execution& execution, Submission& s, Handle handle);
-void rememberGlobal(Execution& execution, const Submission& s, bool managed, uint64_t address, uint64_t sizeBytes,
-                    const void* owner);
+void rememberGlobal(Execution& execution, const Submission& s, bool managed, uint64_t address,
+                    uint64_t sizeBytes, const void* owner);
 // Functions and globals of a module or library that is about to be unloaded.
 void forgetCode(Execution& execution, const void* owner);
 

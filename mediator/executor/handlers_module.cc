@@ -363,8 +363,8 @@ void handleFunctionNames(Execution& execution, Submission& s, const messages::Fu
 
 // ---- what forwarded rows need beside their roles
 
-void rememberGlobal(Execution& execution, const Submission& s, bool managed, uint64_t address, uint64_t sizeBytes,
-                    const void* owner) {
+void rememberGlobal(Execution& execution, const Submission& s, bool managed, uint64_t address,
+                    uint64_t sizeBytes, const void* owner) {
   MemoryBlock block;
   block.address = address;
   block.sizeBytes = sizeBytes;

@@ -34,7 +34,8 @@ struct PlainRole {
   void finish(Binding&) {}  // after success
 };
 
-// A vendor's enumeration is kept as the number that came: whether it is one of its values is the driver's to say.
+// A vendor's enumeration is kept as the number that came: whether it is one of its values is the driver's to
+// say.
 template <class T>
 struct Stored {
   using Type = T;

@@ -145,6 +145,8 @@ CUresult functionOfKernel(const Submission& submission, Function& kernel, Functi
                                message, &protocol::messages::KernelGetFunction::function, kernel.name, out);
   if (status != CUDA_SUCCESS) return status;
   out->context = submission.context;
+  out->kernel = &kernel;
+  out->dynamicSharedLimit.store(kernel.dynamicSharedLimit.load());
   known = out;
   return CUDA_SUCCESS;
 }
@@ -240,8 +242,11 @@ VGPU_EXPORT CUresult cuFuncSetAttribute(CUfunction value, CUfunction_attribute a
   Function* function;
   if (const CUresult status = findFunction(value, function); status != CUDA_SUCCESS) return status;
   const CUresult status = Forward<call_number::cuFuncSetAttribute>::call(value, attribute, number);
-  if (status == CUDA_SUCCESS) attributeChanged(*function, attribute, number);
-  return status;
+  if (status != CUDA_SUCCESS) return status;
+  attributeChanged(*function, attribute, number);
+  // Launching the kernel launches this function.
+  if (function->kernel) attributeChanged(*function->kernel, attribute, number);
+  return CUDA_SUCCESS;
 }
 
 VGPU_EXPORT CUresult cuKernelSetAttribute(CUfunction_attribute attribute, int number, CUkernel value,

@@ -4,6 +4,7 @@
 
 #include <set>
 
+#include "base/log.h"
 #include "shim/cuda/capture.h"
 #include "shim/cuda/coherence.h"
 #include "shim/cuda/exported.h"
@@ -13,6 +14,12 @@
 
 namespace vgpu::shim {
 namespace {
+
+void sayHowToBuildWithPtx() {
+  log::error(
+      "a module holds machine code only, for another GPU; build it with PTX too: nvcc -arch=compute_80, "
+      "or -gencode arch=compute_80,code=compute_80");
+}
 
 // Sends the image and the message that loads it; the logs come back with the reply.
 template <class Message>
@@ -31,6 +38,7 @@ CUresult load(const Submission& submission, uint16_t number, Message message, By
   } else {
     jit.deliver({}, 0, 0);
   }
+  if (answer.status == CUDA_ERROR_NO_BINARY_FOR_GPU) sayHowToBuildWithPtx();
   return answer.status;
 }
 

@@ -117,14 +117,14 @@ CUresult enqueueHostFunction(CUstream value, bool perThread, uint64_t token) {
   return status;
 }
 
-// A function of the program sees what preceded it in the stream, and what follows sees what it wrote: so memory that exists
-// twice is made equal around it.
+// A function of the program sees what preceded it in the stream, and what follows sees what it wrote: so
+// memory that exists twice is made equal around it.
 uint64_t registerCoherently(const std::function<void()>& function) {
   return registerHostFunction([function] {
     Submission submission;
     const bool connected = enterSession(submission) == CUDA_SUCCESS;
     if (connected) pullFromDevice(submission);
-    function();
+    runForProgram(function);
     if (connected) pushToDevice(submission);
   });
 }
@@ -134,9 +134,11 @@ CUresult launchHostFunction(CUstream stream, CUhostFn function, void* argument, 
   return enqueueHostFunction(stream, perThread, registerCoherently([=] { function(argument); }));
 }
 
-CUresult addCallback(CUstream stream, CUstreamCallback callback, void* argument, unsigned flags, bool perThread) {
+CUresult addCallback(CUstream stream, CUstreamCallback callback, void* argument, unsigned flags,
+                     bool perThread) {
   if (!callback || flags != 0) return CUDA_ERROR_INVALID_VALUE;
-  return enqueueHostFunction(stream, perThread, registerCoherently([=] { callback(stream, CUDA_SUCCESS, argument); }));
+  return enqueueHostFunction(stream, perThread,
+                             registerCoherently([=] { callback(stream, CUDA_SUCCESS, argument); }));
 }
 
 template <class Out, class Get>

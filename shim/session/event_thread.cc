@@ -36,7 +36,7 @@ State& state() {
   return *leaked;
 }
 
-thread_local bool runsHostFunctions = false;
+thread_local bool insideHostFunction = false;
 
 // A thread of ours in somebody else's program: signals are the program's, not ours.
 template <class Body>
@@ -51,7 +51,6 @@ void startQuietThread(const char* name, Body body) {
 }
 
 void runCallbacks(Session& session) {
-  runsHostFunctions = true;
   for (;;) {
     uint64_t token;
     std::function<void()> function;
@@ -170,6 +169,12 @@ void forgetHostFunction(uint64_t token) {
   state().functions.erase(token);
 }
 
-bool onHostFunctionThread() { return runsHostFunctions; }
+void runForProgram(const std::function<void()>& function) {
+  insideHostFunction = true;
+  function();
+  insideHostFunction = false;
+}
+
+bool runningForProgram() { return insideHostFunction; }
 
 }  // namespace vgpu::shim

@@ -22,7 +22,9 @@ void settleEvents(Session& session);
 uint64_t registerHostFunction(std::function<void()> function);
 void forgetHostFunction(uint64_t token);
 
-// True on the thread that runs host functions: CUDA forbids calls of its API there.
-bool onHostFunctionThread();
+// Runs a function of the program on the thread of host functions: until it returns, CUDA's API is forbidden
+// there.
+void runForProgram(const std::function<void()>& function);
+bool runningForProgram();
 
 }  // namespace vgpu::shim

@@ -99,6 +99,7 @@ struct Function {
   Context* context = nullptr;  // of a function; a kernel belongs to none
   Module* module = nullptr;
   Library* library = nullptr;
+  Function* kernel = nullptr;  // of a function that came from a kernel
   std::string name;
   protocol::messages::FunctionInfo info{};
   std::vector<protocol::messages::Parameter> parameters;

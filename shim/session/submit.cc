@@ -44,6 +44,7 @@ CUresult note(const Submission& submission, CUresult status) {
 CUresult enterSession(Submission& submission) {
   submission.session = Session::get();
   if (!submission.session) return CUDA_ERROR_NOT_INITIALIZED;
+  if (runningForProgram()) return CUDA_ERROR_NOT_PERMITTED;  // cuLaunchHostFunc
   submission.thread = &thisThread();
   if (!submission.thread->attach(*submission.session)) {
     return submission.session->channel().lost() ? kSessionLost : CUDA_ERROR_OUT_OF_MEMORY;
@@ -68,8 +69,8 @@ CUresult sent(const Submission& submission, uint64_t number, uint64_t* sequence)
   return CUDA_SUCCESS;
 }
 
-// In strict mode everything posted is over when the call returns, and its sequence is 0; except work behind a host
-// function that has not returned, whose sequence comes with the reply.
+// In strict mode everything posted is over when the call returns, and its sequence is 0; except work behind a
+// host function that has not returned, whose sequence comes with the reply.
 CUresult strictAnswer(const Submission& submission, const transport::Reply& reply, uint64_t number,
                       uint64_t* sequence) {
   if (reply.lost) return kSessionLost;

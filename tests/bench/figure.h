@@ -21,9 +21,11 @@ struct Figure {
 inline void print(const Figure& figure) {
   const double ratio = figure.value / figure.floor;
   const bool holds = figure.bound == Bound::AtMost ? ratio <= figure.must : ratio >= figure.must;
-  std::printf("{\"name\": \"%s\", \"value\": %.9g, \"unit\": \"%s\", \"floor\": %.9g, \"floor_name\": \"%s\", \"ratio\": %.4g, \"must\": \"%s %.3g\", \"holds\": %s}\n",
-              figure.name.c_str(), figure.value, figure.unit, figure.floor, figure.floorName.c_str(), ratio,
-              figure.bound == Bound::AtMost ? "<=" : ">=", figure.must, holds ? "true" : "false");
+  std::printf(
+      "{\"name\": \"%s\", \"value\": %.9g, \"unit\": \"%s\", \"floor\": %.9g, \"floor_name\": \"%s\", "
+      "\"ratio\": %.4g, \"must\": \"%s %.3g\", \"holds\": %s}\n",
+      figure.name.c_str(), figure.value, figure.unit, figure.floor, figure.floorName.c_str(), ratio,
+      figure.bound == Bound::AtMost ? "<=" : ">=", figure.must, holds ? "true" : "false");
   std::fflush(stdout);
 }
 

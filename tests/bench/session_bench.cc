@@ -1,5 +1,5 @@
-// What a program's calls cost through a session: launches, waits and copies by the driver API, beside the floors of the
-// same run. Run by tools/bench with the carrier chosen by the environment:
+// What a program's calls cost through a session: launches, waits and copies by the driver API, beside the
+// floors of the same run. Run by tools/bench with the carrier chosen by the environment:
 //   session_bench calls    waiting calls and launches over shared memory
 //   session_bench copies   bulk copies over shared memory
 //   session_bench tcp      round trip and bandwidth over a TCP session
@@ -42,7 +42,9 @@ void check(CUresult status, const char* what) {
 }
 #define CHECKED(call) check(call, #call)
 
-double secondsSince(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+double secondsSince(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
 
 struct Program {
   CUcontext context = nullptr;
@@ -84,7 +86,8 @@ double waitingCallSeconds() {
   return median(batches);
 }
 
-// The program's own time for a launch while the executor keeps up: short bursts that fit the ring, then a wait.
+// The program's own time for a launch while the executor keeps up: short bursts that fit the ring, then a
+// wait.
 double postedLaunchSeconds(const Program& program, int threadCount) {
   std::vector<std::thread> threads;
   std::vector<double> perThread(static_cast<size_t>(threadCount));
@@ -137,14 +140,19 @@ void calls() {
   program.launchNothing();
   program.launchTen(nullptr);
   CHECKED(cuCtxSynchronize());
-  print({"waiting call, memfd", waitingCallSeconds(), "s", pingPong(), "R0, one shared line each way", Bound::AtMost, 4});
+  print({"waiting call, memfd", waitingCallSeconds(), "s", pingPong(), "R0, one shared line each way",
+         Bound::AtMost, 4});
   for (const int threads : {1, 2, 8}) {
-    print({"posted launch of ten parameters, " + std::to_string(threads) + " threads", postedLaunchSeconds(program, threads), "s", ringRecord(threads),
-           "raw 192-byte ring record", Bound::AtMost, 3});
+    print({"posted launch of ten parameters, " + std::to_string(threads) + " threads",
+           postedLaunchSeconds(program, threads), "s", ringRecord(threads), "raw 192-byte ring record",
+           Bound::AtMost, 3});
   }
-  print({"launches of nothing, end to end", launchRate(program, 1, 200'000), "1/s", ringRate(1), "raw ring of 192-byte records", Bound::AtLeast, 0.4});
-  print({"10,000 launches of <<<1,32>>> and a wait, each", 1 / launchRate(program, 32, 10'000), "s", 5e-6, "5 us", Bound::AtMost, 1});
-  print({"launch and wait from idle", launchAndWaitFromIdle(program), "s", futexWakeAndAnswer(), "futex wake and answer", Bound::AtMost, 1.5});
+  print({"launches of nothing, end to end", launchRate(program, 1, 200'000), "1/s", ringRate(1),
+         "raw ring of 192-byte records", Bound::AtLeast, 0.4});
+  print({"10,000 launches of <<<1,32>>> and a wait, each", 1 / launchRate(program, 32, 10'000), "s", 5e-6,
+         "5 us", Bound::AtMost, 1});
+  print({"launch and wait from idle", launchAndWaitFromIdle(program), "s", futexWakeAndAnswer(),
+         "futex wake and answer", Bound::AtMost, 1.5});
 }
 
 template <class Copy>
@@ -174,11 +182,15 @@ void copies() {
       CHECKED(cuCtxSynchronize());
     };
   };
-  print({"pageable to device, 64 MiB", bandwidth(toDevice(pageable.data())), "B/s", streamed, "NT0, non-temporal copy", Bound::AtLeast, 0.75});
-  print({"device to pageable, 64 MiB", bandwidth([&] { CHECKED(cuMemcpyDtoH_v2(pageable.data(), device, kBulkBytes)); }), "B/s", streamed,
+  print({"pageable to device, 64 MiB", bandwidth(toDevice(pageable.data())), "B/s", streamed,
+         "NT0, non-temporal copy", Bound::AtLeast, 0.75});
+  print({"device to pageable, 64 MiB",
+         bandwidth([&] { CHECKED(cuMemcpyDtoH_v2(pageable.data(), device, kBulkBytes)); }), "B/s", streamed,
          "NT0, non-temporal copy", Bound::AtLeast, 0.7});
-  // No processor copy but the CPU driver's own, which stands for the device's copy engine: so as fast as one copy.
-  print({"pinned to device, 64 MiB", bandwidth(toDevice(pinned)), "B/s", streamed, "NT0, non-temporal copy", Bound::AtLeast, 0.9});
+  // No processor copy but the CPU driver's own, which stands for the device's copy engine: so as fast as one
+  // copy.
+  print({"pinned to device, 64 MiB", bandwidth(toDevice(pinned)), "B/s", streamed, "NT0, non-temporal copy",
+         Bound::AtLeast, 0.9});
 }
 
 void tcp() {
@@ -186,15 +198,17 @@ void tcp() {
   CUdeviceptr device;
   CHECKED(cuMemAlloc_v2(&device, kBulkBytes));
   std::vector<char> pageable(kBulkBytes, 1);
-  print({"waiting call, tcp", waitingCallSeconds(), "s", socketPingPong(Socket::Tcp), "raw TCP ping-pong", Bound::AtMost, 1.3});
+  print({"waiting call, tcp", waitingCallSeconds(), "s", socketPingPong(Socket::Tcp), "raw TCP ping-pong",
+         Bound::AtMost, 1.3});
   const double raw = socketBandwidth(Socket::Tcp);
   const double in = bandwidth([&] {
     CHECKED(cuMemcpyHtoD_v2(device, pageable.data(), kBulkBytes));
     CHECKED(cuCtxSynchronize());
   });
   print({"pageable to device, tcp", in, "B/s", raw, "raw TCP stream", Bound::AtLeast, 0.9});
-  print({"device to pageable, tcp", bandwidth([&] { CHECKED(cuMemcpyDtoH_v2(pageable.data(), device, kBulkBytes)); }), "B/s", raw, "raw TCP stream",
-         Bound::AtLeast, 0.9});
+  print({"device to pageable, tcp",
+         bandwidth([&] { CHECKED(cuMemcpyDtoH_v2(pageable.data(), device, kBulkBytes)); }), "B/s", raw,
+         "raw TCP stream", Bound::AtLeast, 0.9});
 }
 
 void first() {

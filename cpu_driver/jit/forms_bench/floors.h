@@ -1,4 +1,5 @@
-// The loops that the forms are compared with; floors.cc is built as the floors say (-O3 -march=native -ffast-math).
+// The loops that the forms are compared with; floors.cc is built as the floors say (-O3 -march=native
+// -ffast-math).
 #pragma once
 
 #include <cstddef>

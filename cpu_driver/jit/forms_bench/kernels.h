@@ -1,5 +1,5 @@
-// The kernels of the comparison, as thread functions in LLVM assembly: what a translator makes of nvcc's PTX for them.
-// Bench process only.
+// The kernels of the comparison, as thread functions in LLVM assembly: what a translator makes of nvcc's PTX
+// for them. Bench process only.
 #pragma once
 
 #include <string>
@@ -25,8 +25,8 @@ entry:
 
 inline std::string parameter(const std::string& name, const std::string& type, unsigned offset) {
   const std::string at = "%" + name + ".at";
-  return "  " + at + " = getelementptr i8, ptr %param, i64 " + std::to_string(offset) + "\n  %" + name + " = load " +
-         type + ", ptr " + at + ", !invariant.load !0\n";
+  return "  " + at + " = getelementptr i8, ptr %param, i64 " + std::to_string(offset) + "\n  %" + name +
+         " = load " + type + ", ptr " + at + ", !invariant.load !0\n";
 }
 
 inline std::string closing() { return "\n}\n!0 = !{}\n"; }
@@ -48,7 +48,8 @@ work:
   store float %r, ptr %py
   br label %end
 end:
-  ret void)" + closing();
+  ret void)" +
+         closing();
 }
 
 // C = A * B, n x n, tiles of 16 x 16 in shared memory.
@@ -93,10 +94,11 @@ tile:
 )";
   for (int k = 0; k < 16; ++k) {
     const std::string s = std::to_string(k);
-    body += "  %pa" + s + " = getelementptr float, ptr %sarow, i64 " + s + "\n  %va" + s + " = load float, ptr %pa" + s +
-            "\n  %pb" + s + " = getelementptr float, ptr %sbcol, i64 " + std::to_string(16 * k) + "\n  %vb" + s +
-            " = load float, ptr %pb" + s + "\n  %acc" + std::to_string(k + 1) + " = call float @llvm.fma.f32(float %va" +
-            s + ", float %vb" + s + ", float %acc" + s + ")\n";
+    body += "  %pa" + s + " = getelementptr float, ptr %sarow, i64 " + s + "\n  %va" + s +
+            " = load float, ptr %pa" + s + "\n  %pb" + s + " = getelementptr float, ptr %sbcol, i64 " +
+            std::to_string(16 * k) + "\n  %vb" + s + " = load float, ptr %pb" + s + "\n  %acc" +
+            std::to_string(k + 1) + " = call float @llvm.fma.f32(float %va" + s + ", float %vb" + s +
+            ", float %acc" + s + ")\n";
   }
   return body + R"(
   call void @vgpu.barrier(i32 0, i32 0)
@@ -108,7 +110,8 @@ done:
   %ci64 = sext i32 %ci to i64
   %pc = getelementptr float, ptr %c, i64 %ci64
   store float %acc16, ptr %pc
-  ret void)" + closing();
+  ret void)" +
+         closing();
 }
 
 // Accelerations of n bodies {x, y, z, mass}; tiles of a block's width in shared memory.
@@ -175,12 +178,15 @@ done:
   %w1 = insertelement <4 x float> %w0, float %ay2, i32 1
   %w2 = insertelement <4 x float> %w1, float %az2, i32 2
   store <4 x float> %w2, ptr %po, align 16
-  ret void)" + closing();
+  ret void)" +
+         closing();
 }
 
-// Sums of blocks: a grid-stride loop, shuffles in each warp, one value a warp in shared memory, the first warp sums those.
+// Sums of blocks: a grid-stride loop, shuffles in each warp, one value a warp in shared memory, the first
+// warp sums those.
 inline std::string reduction() {
-  std::string body = opening(parameter("in", "ptr", 0) + parameter("out", "ptr", 8) + parameter("n", "i32", 16)) + R"(
+  std::string body =
+      opening(parameter("in", "ptr", 0) + parameter("out", "ptr", 8) + parameter("n", "i32", 16)) + R"(
   %stride = mul i32 %nx, %gx
   %first = icmp slt i32 %i, %n
   br i1 %first, label %loop, label %sum
@@ -203,8 +209,8 @@ sum:
       const std::string s = prefix + std::to_string(d);
       body += "  %b" + s + " = bitcast float " + value + " to i32\n  %p" + s +
               " = call { i32, i1 } @vgpu.shfl(i32 1, i32 -1, i32 %b" + s + ", i32 " + std::to_string(d) +
-              ", i32 31)\n  %e" + s + " = extractvalue { i32, i1 } %p" + s + ", 0\n  %f" + s + " = bitcast i32 %e" + s +
-              " to float\n  %" + s + " = fadd float " + value + ", %f" + s + "\n";
+              ", i32 31)\n  %e" + s + " = extractvalue { i32, i1 } %p" + s + ", 0\n  %f" + s +
+              " = bitcast i32 %e" + s + " to float\n  %" + s + " = fadd float " + value + ", %f" + s + "\n";
       value = "%" + s;
     }
     return value;
@@ -218,7 +224,8 @@ sum:
 put:
   %w64 = zext i32 %warp to i64
   %ws = getelementptr float, ptr %shared, i64 %w64
-  store float )" + warp + R"(, ptr %ws
+  store float )" +
+          warp + R"(, ptr %ws
   br label %wait
 wait:
   call void @vgpu.barrier(i32 0, i32 0)
@@ -243,10 +250,12 @@ got:
 write:
   %o64 = zext i32 %bx to i64
   %o = getelementptr float, ptr %out, i64 %o64
-  store float )" + total + R"(, ptr %o
+  store float )" +
+         total + R"(, ptr %o
   br label %end
 end:
-  ret void)" + closing();
+  ret void)" +
+         closing();
 }
 
 // Iterations until |z| > 2, at most `limit`, of a width x height picture.
@@ -296,7 +305,8 @@ done:
   store i32 %itnext, ptr %o
   br label %end
 end:
-  ret void)" + closing();
+  ret void)" +
+         closing();
 }
 
 inline std::string nothing() { return opening("") + "  ret void" + closing(); }

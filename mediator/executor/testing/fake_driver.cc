@@ -115,7 +115,9 @@ void FakeDriver::fill() {
     get().recordEvent(event, stream);
     return CUDA_SUCCESS;
   };
-  table_.cuEventQuery = [](CUevent event) { return get().isOver(event) ? get().status() : CUDA_ERROR_NOT_READY; };
+  table_.cuEventQuery = [](CUevent event) {
+    return get().isOver(event) ? get().status() : CUDA_ERROR_NOT_READY;
+  };
   table_.cuEventSynchronize = [](CUevent event) {
     get().wait(event);
     return get().status();
