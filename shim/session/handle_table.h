@@ -19,6 +19,13 @@ namespace vgpu::shim {
 template <class Object, protocol::Kind kind>
 class HandleTable {
  public:
+  HandleTable() = default;
+  ~HandleTable() {
+    for (auto& block : blocks_) delete[] block.load(std::memory_order_relaxed);
+  }
+  HandleTable(const HandleTable&) = delete;
+  HandleTable& operator=(const HandleTable&) = delete;
+
   // The handle of a new slot that holds `object`; a handle of no kind when the table is full.
   protocol::Handle insert(Object* object) {
     std::lock_guard lock(mutex_);
