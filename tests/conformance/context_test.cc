@@ -91,10 +91,10 @@ TEST_F(Conformance, PrimaryContextLivesWhileItIsRetained) {
   EXPECT_EQ(active, 1);
   OK(cuDevicePrimaryCtxSetFlags_v2(device_, CU_CTX_SCHED_YIELD));
   OK(cuDevicePrimaryCtxRelease_v2(device_));
-  OK(cuDevicePrimaryCtxReset_v2(device_));
   OK(cuDevicePrimaryCtxRelease_v2(device_));
   OK(cuDevicePrimaryCtxGetState(device_, &flags, &active));
   EXPECT_EQ(active, 0);
+  OK(cuDevicePrimaryCtxReset_v2(device_));
   OK(cuDevicePrimaryCtxSetFlags_v2(device_, 0));
 }
 
@@ -109,7 +109,9 @@ TEST_F(Conformance, LimitsAndPreferences) {
   CUsharedconfig banks;
   OK(cuCtxSetSharedMemConfig(CU_SHARED_MEM_CONFIG_FOUR_BYTE_BANK_SIZE));
   OK(cuCtxGetSharedMemConfig(&banks));
-  EXPECT_EQ(cuCtxResetPersistingL2Cache(), CUDA_SUCCESS);
+  int persisting = 0;
+  OK(cuDeviceGetAttribute(&persisting, CU_DEVICE_ATTRIBUTE_MAX_PERSISTING_L2_CACHE_SIZE, device_));
+  EXPECT_EQ(cuCtxResetPersistingL2Cache(), persisting ? CUDA_SUCCESS : CUDA_ERROR_NOT_SUPPORTED);
   EXPECT_EQ(cuCtxSetFlags(CU_CTX_SCHED_AUTO), CUDA_SUCCESS);
   OK(cuCtxSynchronize());
 }
@@ -120,7 +122,9 @@ TEST_F(Conformance, EntryPointsAreFoundByTheVersionAskedFor) {
   CUdriverProcAddressQueryResult result;
   OK(cuGetProcAddress_v2("cuMemAlloc", &newest, 12000, 0, &result));
   EXPECT_EQ(newest, reinterpret_cast<void*>(&cuMemAlloc_v2));
-  OK(cuGetProcAddress_v2("cuNoSuchFunction", &oldest, 12000, 0, &result));
+  // Drivers differ in whether the call itself answers NOT_FOUND; all say it here.
+  cuGetProcAddress_v2("cuNoSuchFunction", &oldest, 12000, 0, &result);
+  EXPECT_EQ(oldest, nullptr);
   EXPECT_EQ(result, CU_GET_PROC_ADDRESS_SYMBOL_NOT_FOUND);
   OK(cuGetProcAddress_v2("cuStreamSynchronize", &newest, 12000, CU_GET_PROC_ADDRESS_PER_THREAD_DEFAULT_STREAM,
                          &result));
