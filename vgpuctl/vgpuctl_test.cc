@@ -243,7 +243,7 @@ TEST_F(Vgpuctl, AMediatorThatCannotStartIsExplained) {
 }
 
 TEST_F(Vgpuctl, PsAndGpusAskTheMediator) {
-  const pid_t child = start({"run", "sleep", "5"});
+  const pid_t child = start({"run", "sleep", "60"});
   ASSERT_TRUE(eventually([&] { return vgpuctl({"gpus"}).out.find("test device") != std::string::npos; }));
   EXPECT_THAT(vgpuctl({"ps"}).out, HasSubstr("SESSION"));
   EXPECT_THAT(vgpuctl({"gpus", "--json"}).out, HasSubstr("\"uuid\": \"GPU-test\""));
