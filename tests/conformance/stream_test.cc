@@ -229,7 +229,8 @@ TEST_F(Conformance, CaptureRefusesWhatIsUnsafe) {
 // Last of its file: it ends the context's usefulness.
 TEST_F(Conformance, WildStoreIsStickyInItsContextOnly) {
   // Where every call waits for its work, the launch itself tells.
-  const CUresult launched = cuLaunchKernel(function("wild_store"), 1, 1, 1, 1, 1, 1, 0, nullptr, nullptr, nullptr);
+  const CUresult launched =
+      cuLaunchKernel(function("wild_store"), 1, 1, 1, 1, 1, 1, 0, nullptr, nullptr, nullptr);
   EXPECT_TRUE(launched == CUDA_SUCCESS || launched == CUDA_ERROR_ILLEGAL_ADDRESS) << launched;
   REFUSED(CUDA_ERROR_ILLEGAL_ADDRESS, cuCtxSynchronize());
   CUdeviceptr address;
