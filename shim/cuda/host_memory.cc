@@ -81,11 +81,6 @@ CUresult allocateHostVisible(const Submission& submission, MemoryKind kind, uint
   return CUDA_SUCCESS;
 }
 
-CUresult enterAllocating(Submission& submission) {
-  if (const CUresult status = enterContext(submission); status != CUDA_SUCCESS) return status;
-  return refuseWhileCapturing(submission);
-}
-
 CUresult hostAlloc(void** out, size_t sizeBytes, unsigned flags) {
   Submission submission;
   if (const CUresult status = enterAllocating(submission); status != CUDA_SUCCESS) return status;

@@ -10,6 +10,11 @@
 
 namespace vgpu::shim {
 
+CUresult enterAllocating(Submission& submission) {
+  if (const CUresult status = enterContext(submission); status != CUDA_SUCCESS) return status;
+  return refuseWhileCapturing(submission);
+}
+
 uint64_t deviceSide(const Allocation& allocation, uint64_t address) {
   return onHostSide(allocation, address) ? allocation.address + (address - allocation.host) : address;
 }
@@ -48,11 +53,6 @@ void finishWait(const Submission& submission) {
 }
 
 namespace {
-
-CUresult enterAllocating(Submission& submission) {
-  if (const CUresult status = enterContext(submission); status != CUDA_SUCCESS) return status;
-  return refuseWhileCapturing(submission);
-}
 
 template <uint16_t number>
 CUresult release(const Submission& submission, const Allocation& allocation) {

@@ -15,6 +15,9 @@ CUresult waitForContext(const Submission& submission);
 // give back what exceeds their threshold.
 void finishWait(const Submission& submission);
 
+// enterContext for calls that allocate or free: they are unsafe while a stream captures.
+CUresult enterAllocating(Submission& submission);
+
 // Device memory at an address of the session's choosing. Alignment 0: the granularity.
 CUresult allocateDevice(const Submission& submission, uint64_t sizeBytes, CUdeviceptr* out);
 

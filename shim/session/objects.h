@@ -124,11 +124,6 @@ struct MipmappedArray {
 
 struct Link {
   Handle handle;
-  Context* context = nullptr;
-  std::vector<std::byte> image;
-  char* errorLog = nullptr;
-  char* infoLog = nullptr;
-  unsigned errorLogBytes = 0, infoLogBytes = 0;
 };
 
 struct Graph {

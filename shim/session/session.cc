@@ -155,29 +155,25 @@ CUresult Session::acceptWelcome(std::span<const std::byte> bytes) {
   addresses_ = std::make_unique<AddressSpace>(welcome_.rangeBase, welcome_.rangeBytes, granularity,
                                               welcome_.guardBytes);
   for (int device = 0; device < static_cast<int>(devices_.size()); ++device) {
-    primaries_.push_back(makeContext(device, true));
+    primaries_.push_back(makeContext(*this, device, true));
     pools_.addDevice(device);
   }
   return CUDA_SUCCESS;
 }
 
-Context* Session::makeContext(int device, bool primary) {
+Context* makeContext(Session& session, int device, bool primary) {
   auto* context = new Context;
-  context->handle = contexts.insert(context);
+  context->handle = session.contexts.insert(context);
   context->device = device;
   context->primary = primary;
   context->alive = !primary;  // a primary context lives while it is retained
-  context->id = nextId();
+  context->id = session.nextId();
   auto* legacy = new Stream;
   legacy->wire = protocol::kLegacyStream;
   legacy->context = context;
-  legacy->id = nextId();
+  legacy->id = session.nextId();
   context->legacy = legacy;
   return context;
-}
-
-Context* makeContext(Session& session, int device, bool primary) {
-  return session.makeContext(device, primary);
 }
 
 Stream& Session::perThreadStream(Context& context) {

@@ -71,8 +71,6 @@ class Session {
   CUresult connect();
   CUresult acceptWelcome(std::span<const std::byte> bytes);
   void reserveCandidates(protocol::Hello& hello);
-  Context* makeContext(int device, bool primary);
-  friend Context* makeContext(Session&, int device, bool primary);
 
   std::unique_ptr<transport::GuestChannel> channel_;
   protocol::Welcome welcome_{};
