@@ -6,6 +6,7 @@
 #include "cpu_driver/runtime/configuration.h"
 #include "cpu_driver/runtime/device.h"
 #include "cpu_driver/runtime/host_work.h"
+#include "cpu_driver/runtime/inline_launch.h"
 #include "cpu_driver/runtime/kernel_work.h"
 #include "cpu_driver/runtime/occupancy.h"
 
@@ -101,12 +102,14 @@ CUresult launch(CUfunction handle, const Shape& shape, CUstream streamHandle, vo
     if (const CUresult refused = pack(function->code(), list, extra, &request); refused != CUDA_SUCCESS)
       return refused;
     request.module = &function->module();
-    request.code = function->sharedCode();
-    request.variant = request.code->variant(shape.block);
     request.grid = shape.grid;
     request.block = shape.block;
     request.dynamicSharedBytes = shape.sharedBytes;
     request.cooperative = shape.cooperative;
+    if (const CUresult failed = context.surface(); failed != CUDA_SUCCESS) return failed;
+    if (!driver().captures().any() && runInline(stream, *function, request)) return CUDA_SUCCESS;
+    request.code = function->sharedCode();
+    request.variant = request.code->variant(shape.block);
     return submit(stream, CU_GRAPH_NODE_TYPE_KERNEL,
                   [request = std::move(request)](Stream& on) { on.enqueue<KernelWork>(request); });
   });

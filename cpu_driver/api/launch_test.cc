@@ -139,6 +139,91 @@ TEST_F(Launches, TenThousandLaunchesAddUp) {
   EXPECT_EQ(read<uint32_t>(memory, 32), std::vector<uint32_t>(32, 10000));
 }
 
+// A kernel without loops runs in the call that launches it, once it is known to be short.
+class ShortLaunches : public Launches {
+ protected:
+  void SetUp() override {
+    Launches::SetUp();
+    add_ = function(kAddPtx, "add");
+    memory_ = allocate(128);
+    ASSERT_OK(cuMemsetD32_v2(memory_, 0, 32));
+    for (int i = 0; i < 3; ++i) {  // compiled, measured
+      ASSERT_OK(launchAdd(add_, memory_, 0, 32, 1, 32));
+      ASSERT_OK(cuCtxSynchronize());
+    }
+  }
+  // A stream that is held by a kernel until release().
+  CUstream heldStream(unsigned flags) {
+    CUstream stream = nullptr;
+    EXPECT_CU(CUDA_SUCCESS, cuStreamCreate(&stream, flags));
+    flag_ = allocate(4);
+    EXPECT_CU(CUDA_SUCCESS, cuMemsetD32_v2(flag_, 0, 1));
+    EXPECT_CU(CUDA_SUCCESS, cuCtxSynchronize());  // release() must come after it
+    void* parameters[] = {&flag_};
+    EXPECT_CU(CUDA_SUCCESS,
+              cuLaunchKernel(function(kSpinPtx, "spin"), 1, 1, 1, 1, 1, 1, 0, stream, parameters, nullptr));
+    return stream;
+  }
+  void release() {
+    CUstream other = nullptr;
+    ASSERT_OK(cuStreamCreate(&other, CU_STREAM_NON_BLOCKING));
+    ASSERT_OK(cuMemsetD32Async(flag_, 1, 1, other));
+  }
+
+  CUfunction add_ = nullptr;
+  CUdeviceptr memory_ = 0, flag_ = 0;
+};
+
+TEST_F(ShortLaunches, DoNotWaitForAnotherStream) {
+  heldStream(CU_STREAM_NON_BLOCKING);
+  ASSERT_OK(launchAdd(add_, memory_, 5, 32, 1, 32));
+  ASSERT_OK(cuStreamSynchronize(nullptr));
+  release();
+  EXPECT_EQ(read<uint32_t>(memory_, 32), std::vector<uint32_t>(32, 5));
+}
+
+TEST_F(ShortLaunches, WaitForWhatIsBeforeThemInTheirStream) {
+  const CUstream stream = heldStream(CU_STREAM_NON_BLOCKING);
+  ASSERT_OK(launchAdd(add_, memory_, 5, 32, 1, 32, stream));
+  EXPECT_CU(CUDA_ERROR_NOT_READY, cuStreamQuery(stream));
+  EXPECT_EQ(read<uint32_t>(memory_, 1)[0], 0u);
+  release();
+  ASSERT_OK(cuStreamSynchronize(stream));
+  EXPECT_EQ(read<uint32_t>(memory_, 1)[0], 5u);
+}
+
+TEST_F(ShortLaunches, KeepTheOrderOfTheLegacyStream) {
+  heldStream(CU_STREAM_DEFAULT);
+  ASSERT_OK(launchAdd(add_, memory_, 5, 32, 1, 32));  // the legacy stream waits for blocking ones
+  EXPECT_CU(CUDA_ERROR_NOT_READY, cuStreamQuery(nullptr));
+  CUstream blocking = nullptr;
+  ASSERT_OK(cuStreamCreate(&blocking, CU_STREAM_DEFAULT));
+  ASSERT_OK(launchAdd(add_, memory_, 5, 32, 1, 32, blocking));  // and they wait for it
+  EXPECT_CU(CUDA_ERROR_NOT_READY, cuStreamQuery(blocking));
+  release();
+  ASSERT_OK(cuCtxSynchronize());
+  EXPECT_EQ(read<uint32_t>(memory_, 1)[0], 10u);
+}
+
+TEST_F(ShortLaunches, ThatFaultFailTheContextAtTheNextCallAsOthersDo) {
+  EXPECT_CU(CUDA_SUCCESS, launchAdd(add_, memory_ + 4096, 1, 1, 1, 32));
+  EXPECT_CU(CUDA_ERROR_ILLEGAL_ADDRESS, cuCtxSynchronize());
+  renewContext();
+}
+
+TEST_F(ShortLaunches, OfSeveralThreadsInOneStreamDoNotOverlap) {
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&] {
+      ASSERT_OK(cuCtxSetCurrent(context_));
+      for (int i = 0; i < 5000; ++i) ASSERT_OK(launchAdd(add_, memory_, 1, 32, 1, 32));
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  ASSERT_OK(cuCtxSynchronize());
+  EXPECT_EQ(read<uint32_t>(memory_, 32), std::vector<uint32_t>(32, 20000));
+}
+
 TEST_F(Launches, ALibrarysKernelIsLaunchedAsAFunction) {
   CUlibrary library = nullptr;
   CUkernel kernel = nullptr;

@@ -51,8 +51,8 @@ void dumpIfAsked(const llvm::Module& module, const char* stage) {
   if (!error) module.print(stream, nullptr);
 }
 
-Outcome finish(ThreadFunction& function, const Lowered& lowered, llvm::TargetMachine& machine, unsigned level,
-               std::string remarks) {
+Outcome finish(ThreadFunction& function, const Shape& shape, const Lowered& lowered,
+               llvm::TargetMachine& machine, unsigned level, std::string remarks) {
   llvm::Module& module = *function.module;
   dumpIfAsked(module, "lowered");
   if (const std::string broken = brokenBecause(module); !broken.empty())
@@ -72,6 +72,7 @@ Outcome finish(ThreadFunction& function, const Lowered& lowered, llvm::TargetMac
   header.scratchBytes = lowered.scratchBytes;
   header.staticSharedBytes = std::max(function.sharedBytes, function.dynamicSharedOffset);
   header.blockDim = lowered.block;
+  header.steps = shape.steps;
   const auto object = emitObject(module, machine);
   auto image = flatten({object.data(), object.size()}, kEntryName, header);
   if (!image) return internalFailure(image.error().message());
@@ -116,7 +117,7 @@ Outcome compileThreadFunction(const ThreadFunctionSource& source, const FormOpti
     why = shape.whyNotLoops;
     if (why.empty()) {
       if (auto lowered = lowerToLoops(function, options, *machine, why))
-        return finish(function, *lowered, *machine, level, "loops");
+        return finish(function, shape, *lowered, *machine, level, "loops");
     }
     if (options.form == kernel::Form::Loops)
       return internalFailure("the loops form cannot take this kernel: " + why);
@@ -128,7 +129,7 @@ Outcome compileThreadFunction(const ThreadFunctionSource& source, const FormOpti
   Lowered lowered = lowerToFibers(function, options);
   if (shape.spins) lowered.flags |= kernel::kImageSpins;
   if (options.exactChecks) lowered.flags |= kernel::kImageExactChecks;
-  return finish(function, lowered, *machine, level, "fibers: " + why);
+  return finish(function, shape, lowered, *machine, level, "fibers: " + why);
 }
 
 }  // namespace vgpu::jit

@@ -36,6 +36,7 @@ constexpr const char* kEntryName = "vgpu_entry";
 // Facts about the thread function that decide its form. Puts vgpu.yield into spinning loops.
 struct Shape {
   bool spins = false;       // a loop waits for what another thread does
+  uint32_t steps = 0;       // instructions that a thread executes at most; 0: no bound is known
   std::string whyNotLoops;  // empty: the loops form may be tried
 };
 Shape prepareThreadFunction(ThreadFunction& function, const FormOptions& options);

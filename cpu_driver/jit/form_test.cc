@@ -523,6 +523,29 @@ end:
       {.grid = {4, 1, 1}, .block = {32, 1, 1}}, 128, 0, RunStatus::Trap);
 }
 
+TEST_P(EveryForm, OnlyAKernelThatMustEndSoonHasABoundOfSteps) {
+  const auto stepsOf = [&](const char* body) {
+    auto kernel = built(kernelText(body));
+    EXPECT_TRUE(kernel.image);
+    return kernel.image ? kernel.image->header().steps : 0;
+  };
+  const uint32_t few = stepsOf("  store i32 %i, ptr %slot\n  ret void");
+  EXPECT_GT(few, 0u);
+  EXPECT_LT(few, 50u);
+  EXPECT_EQ(stepsOf(R"(
+  br label %again
+again:
+  %n = phi i32 [ 0, %entry ], [ %next, %again ]
+  store volatile i32 %n, ptr %slot
+  %next = add i32 %n, 1
+  %more = icmp ult i32 %next, %tid
+  br i1 %more, label %again, label %end
+end:
+  ret void)"),
+            0u);
+  EXPECT_EQ(stepsOf("  call void @vgpu.nanosleep(i32 1000)\n  ret void"), 0u);
+}
+
 TEST_P(EveryForm, ARunnerWorksAgainAfterAFault) {
   auto kernel = built(kernelText("  store i32 %i, ptr %slot\n  ret void"));
   ASSERT_TRUE(kernel.image);

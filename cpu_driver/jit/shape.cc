@@ -1,6 +1,7 @@
 // Facts that decide the form, and what every form needs in the thread function: yields in spinning loops,
 // checks.
 #include <llvm/ADT/SCCIterator.h>
+#include <llvm/Analysis/CFG.h>
 #include <llvm/Analysis/CallGraph.h>
 #include <llvm/Analysis/LoopInfo.h>
 #include <llvm/Analysis/ValueTracking.h>
@@ -9,6 +10,7 @@
 #include <llvm/IR/InstIterator.h>
 #include <llvm/IR/IntrinsicInst.h>
 
+#include <map>
 #include <set>
 #include <vector>
 
@@ -134,6 +136,51 @@ std::string dynamicAlloca(Function& function) {
   return {};
 }
 
+// Steps of the function and what it calls, where there is no recursion; 0 where no bound is known.
+class StepCounter {
+ public:
+  uint32_t of(const Function& function) {
+    if (const auto known = known_.find(&function); known != known_.end()) return known->second;
+    return known_[&function] = count(function);
+  }
+
+ private:
+  // Not of what the kernel computes alone, but of the driver: for long, or for ever.
+  static bool mayTakeLong(Marker which) {
+    switch (which) {
+      case Marker::Printf:
+      case Marker::Malloc:
+      case Marker::Free:
+      case Marker::NanoSleep:
+      case Marker::Yield:
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  uint32_t count(const Function& function) {
+    llvm::SmallVector<std::pair<const BasicBlock*, const BasicBlock*>, 8> backEdges;
+    llvm::FindFunctionBackedges(function, backEdges);
+    if (!backEdges.empty()) return 0;
+    uint64_t steps = 1;
+    for (const Instruction& instruction : llvm::instructions(function)) {
+      ++steps;
+      if (mayTakeLong(calledMarker(instruction))) return 0;
+      if (llvm::isa<llvm::MemIntrinsic>(instruction)) return 0;
+      const auto* call = llvm::dyn_cast<llvm::CallBase>(&instruction);
+      const Function* callee = call ? call->getCalledFunction() : nullptr;
+      if (!callee || callee->isDeclaration()) continue;
+      const uint32_t inner = of(*callee);
+      if (inner == 0) return 0;
+      steps += inner;
+    }
+    return steps > UINT32_MAX ? 0 : static_cast<uint32_t>(steps);
+  }
+
+  std::map<const Function*, uint32_t> known_;
+};
+
 }  // namespace
 
 Shape prepareThreadFunction(ThreadFunction& function, const FormOptions& options) {
@@ -148,6 +195,8 @@ Shape prepareThreadFunction(ThreadFunction& function, const FormOptions& options
     if (putYields(*each)) shape.spins = true;
     if (options.exactChecks) putChecks(*each);
   }
+  if (shape.whyNotLoops.empty())
+    shape.steps = StepCounter().of(*function.module->getFunction(function.entry));
   if (shape.spins && shape.whyNotLoops.empty()) shape.whyNotLoops = "a loop waits for other threads";
   return shape;
 }

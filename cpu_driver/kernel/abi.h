@@ -11,7 +11,7 @@
 
 namespace vgpu::kernel {
 
-constexpr uint32_t kAbiVersion = 3;
+constexpr uint32_t kAbiVersion = 4;
 constexpr uint32_t kWarpSize = 32;
 constexpr uint32_t kMaxBlockThreads = 1024;
 constexpr uint32_t kMaxBarriers = 16;
@@ -76,6 +76,7 @@ struct LaunchContext {
 
   // Progress, written by the runners. Blocks are taken in the order of their linear index (x fastest).
   uint64_t blockCount = 0;  // set with prepare()
+  bool alone = false;       // one runner runs them all
   alignas(64) std::atomic<uint64_t> nextBlock{0};
   std::atomic<uint32_t> stopped{0};  // nonzero once a block faulted or the driver gave the launch up
   std::atomic<uint32_t> residentBlocks{0};

@@ -13,9 +13,6 @@
 namespace vgpu::kernel {
 namespace {
 
-// initial-exec: read in a signal handler, where a lazily allocated thread-local could deadlock.
-thread_local Running* current __attribute__((tls_model("initial-exec"))) = nullptr;
-
 constexpr int kSignals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE};
 struct sigaction previous[std::size(kSignals)];
 
@@ -38,26 +35,26 @@ void handle(int signal, siginfo_t* info, void* context) {
 
 }  // namespace
 
-Running* running() { return current; }
-void setRunning(Running* now) { current = now; }
+constinit thread_local Running* runningNow = nullptr;
 
 void endRun(RunStatus status, uintptr_t address) {
-  current->outcome = {status, address};
-  siglongjmp(current->out, 1);
+  runningNow->outcome = {status, address};
+  siglongjmp(runningNow->out, 1);
 }
 
 bool inGeneratedCode(uintptr_t address) {
-  return current && current->image && (current->image->contains(address) || inGeneratedLibrary(address));
+  return runningNow && runningNow->image &&
+         (runningNow->image->contains(address) || inGeneratedLibrary(address));
 }
 
 bool recoverFromFault(int signal, const siginfo_t* info, void* context) {
-  if (!current) return false;
+  if (!runningNow) return false;
   const auto* registers = static_cast<const ucontext_t*>(context);
   const auto pc = static_cast<uintptr_t>(registers->uc_mcontext.gregs[REG_RIP]);
   const auto address = reinterpret_cast<uintptr_t>(info->si_addr);
-  const bool overflow = current->stacks && current->stacks->inGuard(address);
-  if (!inGeneratedCode(pc) && current->serviceDepth == 0 && !overflow) return false;
-  endRun(statusOf(signal, info, *current), address);
+  const bool overflow = runningNow->stacks && runningNow->stacks->inGuard(address);
+  if (!inGeneratedCode(pc) && runningNow->serviceDepth == 0 && !overflow) return false;
+  endRun(statusOf(signal, info, *runningNow), address);
 }
 
 void installFaultHandler() {

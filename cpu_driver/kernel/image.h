@@ -46,6 +46,7 @@ struct ImageHeader {
   uint32_t scratchBytes = 0;       // loops: of a block
   uint32_t staticSharedBytes = 0;  // also where dynamic shared memory begins
   Dim3 blockDim{0, 0, 0};          // what it is specialised for; 0: any
+  uint32_t steps = 0;              // instructions that a thread executes at most; 0: no bound is known
 };
 
 class LoadedImage {

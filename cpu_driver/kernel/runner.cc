@@ -45,6 +45,7 @@ struct ResidentBlock {
 };
 
 Dim3 blockIndex(uint64_t linear, const Dim3& grid) {
+  if (linear == 0) return {0, 0, 0};
   return {static_cast<uint32_t>(linear % grid.x), static_cast<uint32_t>(linear / grid.x % grid.y),
           static_cast<uint32_t>(linear / grid.x / grid.y)};
 }
@@ -80,13 +81,20 @@ namespace {
 // Claims up to `wanted` blocks; the first one's index, or kNoBlock.
 uint64_t claim(LaunchContext& launch, uint64_t wanted, uint64_t& got) {
   if (launch.stopped.load(std::memory_order_relaxed) != 0) return kNoBlock;
-  const uint64_t first = launch.nextBlock.fetch_add(wanted, std::memory_order_relaxed);
+  uint64_t first = launch.nextBlock.load(std::memory_order_relaxed);
   if (first >= launch.blockCount) return kNoBlock;
+  if (launch.alone) {
+    launch.nextBlock.store(first + wanted, std::memory_order_relaxed);
+  } else {
+    first = launch.nextBlock.fetch_add(wanted, std::memory_order_relaxed);
+    if (first >= launch.blockCount) return kNoBlock;
+  }
   got = std::min(wanted, launch.blockCount - first);
   return first;
 }
 
 uint64_t loopsChunk(const LaunchContext& launch) {
+  if (launch.alone) return launch.blockCount;
   return std::clamp<uint64_t>(launch.blockCount / (uint64_t{8} * std::max(1u, launch.multiprocessors)), 1,
                               64);
 }

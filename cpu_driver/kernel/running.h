@@ -20,8 +20,10 @@ struct Running {
   RunOutcome outcome;
 };
 
-Running* running();
-void setRunning(Running* now);
+// initial-exec: read in a signal handler, where a lazily allocated thread-local could deadlock.
+extern constinit thread_local Running* runningNow __attribute__((tls_model("initial-exec")));
+inline Running* running() { return runningNow; }
+inline void setRunning(Running* now) { runningNow = now; }
 
 // Ends the running launch on this worker: run() returns `status`.
 [[noreturn]] void endRun(RunStatus status, uintptr_t address = 0);

@@ -44,6 +44,7 @@ void Context::add(std::shared_ptr<Stream> stream) {
   std::lock_guard lock(streamsMutex_);
   dropLeft();
   streams_.push_back(std::move(stream));
+  streamCount_.store(streams_.size(), std::memory_order_release);
 }
 
 void Context::removeWhenIdle(std::shared_ptr<Stream> stream) {
@@ -59,11 +60,13 @@ void Context::dropLeft() {
     std::erase(streams_, stream);
     return true;
   });
+  streamCount_.store(streams_.size(), std::memory_order_release);
 }
 
 void Context::remove(const Stream* stream) {
   std::lock_guard lock(streamsMutex_);
   std::erase_if(streams_, [&](const auto& other) { return other.get() == stream; });
+  streamCount_.store(streams_.size(), std::memory_order_release);
 }
 
 void Context::synchronize() {

@@ -44,6 +44,13 @@ class Context {
     for (const auto& stream : streams_)
       if (stream->kind() != StreamKind::Legacy && stream->blocking()) function(*stream);
   }
+  // Whether all streams that the legacy stream is ordered against are idle.
+  bool blockingStreamsIdle() {
+    if (streamCount_.load(std::memory_order_acquire) == 1) return true;  // the legacy stream alone
+    bool idle = true;
+    forEachBlockingStream([&](const Stream& stream) { idle = idle && stream.isIdle(); });
+    return idle;
+  }
   // Returns when all that was submitted is over.
   void synchronize();
   bool isIdle();
@@ -82,6 +89,7 @@ class Context {
   std::shared_ptr<Stream> legacy_;
   mutable std::shared_mutex streamsMutex_;
   std::vector<std::shared_ptr<Stream>> streams_;
+  std::atomic<size_t> streamCount_{1};            // of streams_, the legacy stream among them
   std::vector<std::shared_ptr<Stream>> leaving_;  // among streams_
   Output output_;
   DeviceHeap heap_;

@@ -10,13 +10,12 @@
 namespace vgpu::cpu {
 namespace {
 
-std::atomic<Driver*> instance{nullptr};
 std::atomic<CUresult> outcome{CUDA_SUCCESS};
 std::mutex initialisation;
 
 void inForkedChild() {
   // No thread of the driver came along.
-  instance.store(nullptr);
+  theDriver.store(nullptr);
   outcome.store(CUDA_ERROR_NOT_INITIALIZED);
 }
 
@@ -28,24 +27,20 @@ CUresult start() {
   }
   installFaultHandlers();
   ::pthread_atfork(nullptr, nullptr, inForkedChild);
-  instance.store(new Driver(std::move(*arena)), std::memory_order_release);
+  theDriver.store(new Driver(std::move(*arena)), std::memory_order_release);
   return CUDA_SUCCESS;
 }
 
 }  // namespace
 
 CUresult initialise() {
-  if (instance.load(std::memory_order_acquire)) return CUDA_SUCCESS;
+  if (theDriver.load(std::memory_order_acquire)) return CUDA_SUCCESS;
   std::lock_guard lock(initialisation);
-  if (instance.load(std::memory_order_acquire) || outcome.load() != CUDA_SUCCESS) return outcome.load();
+  if (theDriver.load(std::memory_order_acquire) || outcome.load() != CUDA_SUCCESS) return outcome.load();
   const CUresult result = start();
   outcome.store(result);
   return result;
 }
-
-bool initialised() { return instance.load(std::memory_order_acquire) != nullptr; }
-
-Driver& driver() { return *instance.load(std::memory_order_acquire); }
 
 Driver::Driver(std::unique_ptr<Arena> arena)
     : pool_(configuration().workers),

@@ -79,9 +79,11 @@ class Driver {
 
 // Initialises the driver; an error stays the answer.
 CUresult initialise();
+// Null before initialise() has succeeded, and in a child that was forked without exec.
+inline std::atomic<Driver*> theDriver{nullptr};
 // Whether calls may be made; false in a child that was forked without exec, as natively.
-bool initialised();
+inline bool initialised() { return theDriver.load(std::memory_order_acquire) != nullptr; }
 // After initialise() succeeded.
-Driver& driver();
+inline Driver& driver() { return *theDriver.load(std::memory_order_acquire); }
 
 }  // namespace vgpu::cpu

@@ -11,8 +11,6 @@ namespace vgpu::cpu {
 namespace {
 
 constexpr unsigned kMostThreads = 1024;
-// Programs that launch one kernel with many shapes get one image for any shape after this many special ones.
-constexpr size_t kMostVariants = 8;
 
 unsigned mostThreadsOf(const ptx::Directives& directives) {
   for (const uint32_t(*limit)[3] : {&directives.requiredThreads, &directives.maxThreads}) {
@@ -45,7 +43,7 @@ KernelCode::KernelCode(std::shared_ptr<const ptx::Module> module, std::shared_pt
   }
 }
 
-const Failure& KernelCode::resolve() {
+void KernelCode::resolveOnce() {
   std::call_once(resolved_, [this] {
     auto resources = module_->resources(function_);
     if (const auto* diagnostic = std::get_if<ptx::Diagnostic>(&resources)) {
@@ -67,8 +65,8 @@ const Failure& KernelCode::resolve() {
     if (failure_.code != CUDA_SUCCESS) {
       log::error("cpu driver: a kernel cannot be used", {{"kernel", name_}, {"reason", failure_.log}});
     }
+    isResolved_.store(true, std::memory_order_release);
   });
-  return failure_;
 }
 
 const ptx::Resources& KernelCode::resources() {
@@ -89,6 +87,14 @@ std::shared_ptr<KernelCode::Variant> KernelCode::variant(kernel::Dim3 block) {
   variant->block = block;
   variants_.push_back(variant);
   return variant;
+}
+
+KernelCode::Variant* KernelCode::readyVariant(kernel::Dim3 block) const {
+  for (const auto& slot : ready_) {
+    Variant* const variant = slot.load(std::memory_order_acquire);
+    if (variant && variant->block == block) return variant;
+  }
+  return nullptr;
 }
 
 bool KernelCode::resumeWhenMade(Variant& variant, std::shared_ptr<Stream> stream) {
@@ -118,6 +124,10 @@ void KernelCode::finish(Variant& variant, State state) {
     std::lock_guard lock(mutex_);
     variant.state.store(state, std::memory_order_release);
     waiters.swap(variant.waiters);
+    for (size_t i = 0; i < ready_.size() && i < variants_.size(); ++i) {
+      if (state == State::Ready && variants_[i].get() == &variant)
+        ready_[i].store(&variant, std::memory_order_release);
+    }
   }
   for (const auto& stream : waiters) stream->resume();
 }

@@ -4,6 +4,7 @@
 // log.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <memory>
 #include <mutex>
@@ -55,10 +56,16 @@ class KernelCode : public std::enable_shared_from_this<KernelCode> {
   unsigned mostThreads() const { return mostThreads_; }
 
   // Parses what the kernel reaches, once; its failure is what a first use reports.
-  const Failure& resolve();
+  const Failure& resolve() {
+    if (!isResolved_.load(std::memory_order_acquire)) resolveOnce();
+    return failure_;
+  }
   const ptx::Resources& resources();  // after a successful resolve()
 
   enum class State { Absent, Compiling, Ready, Failed };
+  // Programs that launch one kernel with many shapes get one image for any shape after this many special
+  // ones.
+  static constexpr size_t kMostVariants = 8;
   struct Variant {
     kernel::Dim3 block;
     std::atomic<State> state{State::Absent};
@@ -70,6 +77,8 @@ class KernelCode : public std::enable_shared_from_this<KernelCode> {
   };
   // The variant for blocks of that shape; Ready, Failed, or being made.
   std::shared_ptr<Variant> variant(kernel::Dim3 block);
+  // The same if it is Ready, and null otherwise; takes no lock. Lives as long as this.
+  Variant* readyVariant(kernel::Dim3 block) const;
   // Has `stream` resumed when the variant is Ready or Failed. False where it is already.
   bool resumeWhenMade(Variant& variant, std::shared_ptr<Stream> stream);
   // Sees to it that the variant is being made, on the compile thread.
@@ -79,6 +88,7 @@ class KernelCode : public std::enable_shared_from_this<KernelCode> {
   const Failure& load();
 
  private:
+  void resolveOnce();
   void finish(Variant& variant, State state);
 
   const std::shared_ptr<const ptx::Module> module_;
@@ -91,10 +101,12 @@ class KernelCode : public std::enable_shared_from_this<KernelCode> {
   unsigned mostThreads_ = 1024;
   std::atomic<bool> loadedAhead_{false};
   std::once_flag resolved_;
+  std::atomic<bool> isResolved_{false};
   Failure failure_;
   ptx::Resources resources_;
   std::mutex mutex_;
   std::vector<std::shared_ptr<Variant>> variants_;
+  std::array<std::atomic<Variant*>, kMostVariants> ready_{};  // special ones, by index in variants_
 };
 
 }  // namespace vgpu::cpu

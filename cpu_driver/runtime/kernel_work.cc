@@ -16,9 +16,13 @@ constexpr uint64_t kShareFromThreads = 8192;
 
 int64_t nanosecondsNow() { return now().time_since_epoch().count(); }
 
+// Each thread takes a range of numbers at a time.
 uint64_t nextGridId() {
-  static std::atomic<uint64_t> next{1};
-  return next.fetch_add(1, std::memory_order_relaxed);
+  constexpr uint64_t kRange = 1024;
+  static std::atomic<uint64_t> ranges{0};
+  thread_local uint64_t next = 0;
+  if (next % kRange == 0) next = ranges.fetch_add(1, std::memory_order_relaxed) * kRange;
+  return ++next;
 }
 
 CUresult errorOf(kernel::RunStatus status) {
@@ -47,6 +51,37 @@ CUresult errorOf(kernel::RunStatus status) {
 }
 
 }  // namespace
+
+void LaunchRequest::prepare(kernel::LaunchContext& launch, Context& context,
+                            const kernel::LoadedImage& image) {
+  launch.parameters = parameters();
+  launch.symbols = module->symbols();
+  launch.grid = grid;
+  launch.block = block;
+  launch.dynamicSharedBytes = dynamicSharedBytes;
+  launch.multiprocessors = configuration().multiprocessors;
+  launch.gridId = nextGridId();
+  launch.constantBegin = module->constantBegin();
+  launch.constantEnd = module->constantEnd();
+  launch.cooperative = cooperative ? 1 : 0;
+  if (image.form() == kernel::Form::Fibers) {
+    size_t stackBytes = 0;
+    context.limit(CU_LIMIT_STACK_SIZE, &stackBytes);
+    launch.fiberStackBytes = static_cast<uint32_t>(stackBytes);
+  }
+  launch.services = &hostServices();
+  launch.driver = &context;
+  launch.prepare();
+}
+
+void concludeLaunch(Context& context, const KernelCode& code, kernel::RunStatus status) {
+  context.output().deliver();
+  const CUresult error = errorOf(status);
+  if (error == CUDA_SUCCESS) return;
+  log::info("cpu driver: a kernel failed",
+            {{"kernel", code.name()}, {"outcome", kernel::runStatusName(status)}});
+  context.fail(error);
+}
 
 KernelWork::KernelWork(const LaunchRequest& request) : request_(request) {}
 
@@ -98,28 +133,10 @@ bool KernelWork::worthSharing(Execution& execution) const {
   return blocks * perBlock >= kShareFromNanoseconds;
 }
 
-void KernelWork::prepare(kernel::LaunchContext& launch, Stream& stream) {
-  launch.parameters = request_.parameters();
-  launch.symbols = request_.module->symbols();
-  launch.grid = request_.grid;
-  launch.block = request_.block;
-  launch.dynamicSharedBytes = request_.dynamicSharedBytes;
-  launch.multiprocessors = configuration().multiprocessors;
-  launch.gridId = nextGridId();
-  launch.constantBegin = request_.module->constantBegin();
-  launch.constantEnd = request_.module->constantEnd();
-  launch.cooperative = request_.cooperative ? 1 : 0;
-  size_t stackBytes = 0;
-  stream.context().limit(CU_LIMIT_STACK_SIZE, &stackBytes);
-  launch.fiberStackBytes = static_cast<uint32_t>(stackBytes);
-  launch.services = &hostServices();
-  launch.driver = &stream.context();
-  launch.prepare();
-}
-
 void KernelWork::runAlone(Execution& execution, Stream& stream) {
   kernel::LaunchContext launch;
-  prepare(launch, stream);
+  request_.prepare(launch, stream.context(), *request_.variant->image);
+  launch.alone = true;
   const int64_t start = nanosecondsNow();
   const kernel::RunOutcome outcome = execution.slot()->run(*request_.variant->image, launch);
   finish(stream, outcome.status, nanosecondsNow() - start);
@@ -127,7 +144,7 @@ void KernelWork::runAlone(Execution& execution, Stream& stream) {
 
 Step KernelWork::runShared(Execution& execution, Stream& stream) {
   const auto job = std::make_shared<LaunchJob>(stream.shared_from_this(), request_.variant->image);
-  prepare(job->launch(), stream);
+  request_.prepare(job->launch(), stream.context(), *request_.variant->image);
   job->startedNanoseconds = nanosecondsNow();
   job_ = job;
   stream.handOn();
@@ -148,19 +165,12 @@ Step KernelWork::runShared(Execution& execution, Stream& stream) {
 }
 
 void KernelWork::finish(Stream& stream, kernel::RunStatus status, int64_t nanoseconds) {
-  stream.context().output().deliver();
-  if (status == kernel::RunStatus::Done) {
-    const uint64_t workers = job_ ? stream.context().pool().slots() : 1;
-    const uint64_t perBlock =
-        static_cast<uint64_t>(nanoseconds) * workers / std::max<uint64_t>(1, request_.grid.count());
-    request_.variant->nanosecondsPerBlock.store(std::max<uint64_t>(1, perBlock), std::memory_order_relaxed);
-    return;
-  }
-  const CUresult error = errorOf(status);
-  if (error == CUDA_SUCCESS) return;
-  log::info("cpu driver: a kernel failed",
-            {{"kernel", request_.code->name()}, {"outcome", kernel::runStatusName(status)}});
-  stream.context().fail(error);
+  concludeLaunch(stream.context(), *request_.code, status);
+  if (status != kernel::RunStatus::Done) return;
+  const uint64_t workers = job_ ? stream.context().pool().slots() : 1;
+  const uint64_t perBlock =
+      static_cast<uint64_t>(nanoseconds) * workers / std::max<uint64_t>(1, request_.grid.count());
+  request_.variant->nanosecondsPerBlock.store(std::max<uint64_t>(1, perBlock), std::memory_order_relaxed);
 }
 
 }  // namespace vgpu::cpu

@@ -27,7 +27,12 @@ struct LaunchRequest {
   std::byte* parameters() {
     return parameterBytes > inlineParameters.size() ? largeParameters.data() : inlineParameters.data();
   }
+  // What the runners need of it; the request must outlive the launch.
+  void prepare(kernel::LaunchContext& launch, Context& context, const kernel::LoadedImage& image);
 };
+
+// What a launch that has run means for its context: its output is delivered, a failure is kept.
+void concludeLaunch(Context& context, const KernelCode& code, kernel::RunStatus status);
 
 class KernelWork final : public Work {
  public:
@@ -39,7 +44,6 @@ class KernelWork final : public Work {
  private:
   bool imageReady(Stream& stream);
   bool worthSharing(Execution& execution) const;
-  void prepare(kernel::LaunchContext& launch, Stream& stream);
   void runAlone(Execution& execution, Stream& stream);
   Step runShared(Execution& execution, Stream& stream);
   void finish(Stream& stream, kernel::RunStatus status, int64_t nanoseconds);

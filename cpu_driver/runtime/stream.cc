@@ -37,6 +37,17 @@ void Stream::orderAgainstOthers() {
   context_.forEachBlockingStream([this](Stream& other) { orderAfter(other); });
 }
 
+// Whether work that were submitted now would wait for no other stream.
+bool Stream::followsNothing() const {
+  if (!blocking()) return true;
+  return kind_ == StreamKind::Legacy ? context_.blockingStreamsIdle() : context_.legacyStream().isIdle();
+}
+
+void Stream::handToPool() {
+  state_.store(State::Ready, std::memory_order_seq_cst);
+  context_.pool().ready(shared_from_this());
+}
+
 void Stream::orderAfter(Stream& other) {
   const uint64_t sequence = other.submitted();
   if (other.isRetired(sequence)) return;
@@ -67,13 +78,6 @@ void Stream::resumeHere(Execution& execution) {
 
 bool Stream::claim() { return change(State::Ready, State::Running); }
 
-// The producer publishes and then looks at the state; we set the state and then look at what is published.
-bool Stream::becomeIdle() {
-  const uint64_t consumed = retired_.load(std::memory_order_relaxed);
-  state_.store(State::Idle, std::memory_order_seq_cst);
-  return submitted() == consumed || !change(State::Idle, State::Running);
-}
-
 // Launches come in series: to look for the next a little longer than one takes to submit costs less than to
 // give the stream up, and to have the pool woken for it again.
 bool Stream::moreComes(Execution& execution, uint64_t retired) const {
@@ -95,11 +99,7 @@ void Stream::drain(Execution& execution, uint64_t until) {
       if (becomeIdle()) return;
       continue;
     }
-    if (retired >= until || execution.pool().shouldYield(execution)) {
-      state_.store(State::Ready, std::memory_order_seq_cst);
-      execution.pool().ready(self);
-      return;
-    }
+    if (retired >= until || execution.pool().shouldYield(execution)) return handToPool();
     Work& work = queue_.front();
     if (work.needsSlot() && !execution.slot()) {
       state_.store(State::Ready, std::memory_order_seq_cst);

@@ -55,6 +55,18 @@ class Stream : public std::enable_shared_from_this<Stream> {
     return sequence;
   }
 
+  // Runs `body` on this thread as an item that is over when this returns, if nothing comes before it and
+  // nobody is at the stream. False: it was not run.
+  template <class Body>
+  bool runAtOnce(Body&& body) {
+    if (!isIdle() || !followsNothing() || !change(State::Idle, State::Running)) return false;
+    // Another thread may have submitted meanwhile, and found us at it.
+    const bool first = isIdle();
+    if (first) body();
+    leave();
+    return first;
+  }
+
   uint64_t submitted() const { return submitted_.load(std::memory_order_seq_cst); }
   uint64_t retired() const { return retired_.load(std::memory_order_seq_cst); }
   bool isRetired(uint64_t sequence) const { return retired_.load(std::memory_order_acquire) >= sequence; }
@@ -86,6 +98,12 @@ class Stream : public std::enable_shared_from_this<Stream> {
   };
 
   void orderAgainstOthers();
+  bool followsNothing() const;
+  // Gives up a stream that was Running; what came meanwhile is the pool's.
+  void leave() {
+    if (!becomeIdle()) handToPool();
+  }
+  void handToPool();
   void orderAfter(Stream& other);
   uint64_t publish() {
     const uint64_t sequence = submitted_.load(std::memory_order_relaxed) + 1;
@@ -95,7 +113,12 @@ class Stream : public std::enable_shared_from_this<Stream> {
   void start();
   void startHere();
   bool change(State from, State to) { return state_.compare_exchange_strong(from, to); }
-  bool becomeIdle();
+  // The producer publishes and then looks at the state; we set the state and then look at what is published.
+  bool becomeIdle() {
+    const uint64_t consumed = retired_.load(std::memory_order_relaxed);
+    state_.store(State::Idle, std::memory_order_seq_cst);
+    return submitted() == consumed || !change(State::Idle, State::Running);
+  }
   bool moreComes(Execution& execution, uint64_t retired) const;
   Step runOne(Execution& execution, Work& work);
   void retire();

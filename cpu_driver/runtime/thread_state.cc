@@ -32,8 +32,11 @@ Stream& ThreadState::perThreadStream(Context& context) {
   return *stream;
 }
 
-ThreadState& threadState() {
+constinit thread_local ThreadState* ownThreadState = nullptr;
+
+ThreadState& makeThreadState() {
   static thread_local ThreadState state;
+  ownThreadState = &state;
   return state;
 }
 

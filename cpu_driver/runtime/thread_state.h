@@ -32,7 +32,9 @@ class ThreadState {
   std::unordered_map<const Context*, std::shared_ptr<Stream>> perThreadStreams_;
 };
 
-ThreadState& threadState();
+ThreadState& makeThreadState();
+extern constinit thread_local ThreadState* ownThreadState __attribute__((tls_model("initial-exec")));
+inline ThreadState& threadState() { return ownThreadState ? *ownThreadState : makeThreadState(); }
 
 // The duration of a _ptsz or _ptds entry: stream 0 means the thread's own.
 class PerThreadDefault {
