@@ -151,7 +151,7 @@ constexpr size_t kLaunchBytes = 192 - sizeof(RecordHeader);
 
 void postLaunch(Session& session, uint16_t thread, const std::byte* arguments) {
   session.guest->post(kNothing, thread, kLaunchBytes,
-                      [&](std::byte* into) { std::memcpy(into, arguments, kLaunchBytes); });
+                      [&](std::byte* into, uint64_t) { std::memcpy(into, arguments, kLaunchBytes); });
 }
 
 double postCost(Session& session, int threads) {

@@ -2,6 +2,7 @@
 
 #include <immintrin.h>
 #include <linux/futex.h>
+#include <sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -296,6 +297,12 @@ namespace {
 void futexWait(std::atomic<uint32_t>& word, uint32_t value) {
   ::syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, value, nullptr, nullptr, 0);
 }
+void stayOn(int processor) {
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  CPU_SET(static_cast<size_t>(processor), &one);
+  sched_setaffinity(0, sizeof one, &one);
+}
 void futexWake(std::atomic<uint32_t>& word) {
   ::syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, INT_MAX, nullptr, nullptr, 0);
 }
@@ -304,7 +311,17 @@ void futexWake(std::atomic<uint32_t>& word) {
 double futexWakeAndAnswer() {
   std::atomic<uint32_t> ask{0}, answer{0};
   constexpr uint32_t kTurns = 200;
+  cpu_set_t usable;
+  CPU_ZERO(&usable);
+  sched_getaffinity(0, sizeof usable, &usable);
+  const int here = sched_getcpu();
+  stayOn(here);
   std::thread answering([&] {
+    if (CPU_COUNT(&usable) > 1) {
+      cpu_set_t others = usable;
+      CPU_CLR(static_cast<size_t>(here), &others);
+      sched_setaffinity(0, sizeof others, &others);
+    }
     for (uint32_t turn = 1; turn <= kTurns; ++turn) {
       while (ask.load() != turn) futexWait(ask, turn - 1);
       answer.store(turn);
@@ -321,6 +338,7 @@ double futexWakeAndAnswer() {
     times.push_back(secondsSince(start));
   }
   answering.join();
+  sched_setaffinity(0, sizeof usable, &usable);
   return median(times);
 }
 

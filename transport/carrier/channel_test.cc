@@ -50,7 +50,12 @@ TEST_P(ChannelTest, ArgumentsAreFilledInPlace) {
     if (record.call() == 1) EXPECT_EQ(textFrom(record.arguments()), "in place");
     if (record.call() == 2) host_->reply(record.replyTo(), 0, record.arguments());
   });
-  guest_->post(1, 0, 8, [](std::byte* into) { std::memcpy(into, "in place", 8); });
+  uint64_t told = 0;
+  const uint64_t posted = guest_->post(1, 0, 8, [&](std::byte* into, uint64_t sequence) {
+    std::memcpy(into, "in place", 8);
+    told = sequence;
+  });
+  EXPECT_EQ(told, posted);
   std::array<std::byte, 8> payload{};
   const Reply reply = guest_->call(2, 0, bytesFrom("a call"), payload);
   EXPECT_EQ(textFrom(std::span(payload).first(reply.payloadBytes)), "a call");

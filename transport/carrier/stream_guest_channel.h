@@ -111,7 +111,6 @@ class StreamGuestChannel final : public GuestChannel, private FrameSink, private
 
   std::mutex sendMutex_;
   std::vector<std::byte> outgoing_;
-  uint64_t sequence_ = 0;
   uint32_t waitingRecords_ = 0;
   MonotonicTime lastSend_{};
 

@@ -62,18 +62,20 @@ class GuestChannel {
   virtual void detachThread(uint16_t thread) = 0;
 
   // ---- records. Sequences count all records of the session from 1; 0 means lost.
-  // `fill(std::byte* arguments)` writes exactly argumentBytes (<= kMaxArgumentBytes) straight into the ring.
-  // It runs under the producers' lock: it must not block, throw or use the channel. Records of one process
-  // are executed in the order of their sequences.
+  // `fill(std::byte* arguments, uint64_t sequence)` writes exactly argumentBytes (<= kMaxArgumentBytes)
+  // straight into the ring. It runs under the producers' lock, so what it stores beside is ordered like the
+  // sequences: it must not block, throw or use the channel. Records of one process are executed in the order
+  // of their sequences.
   template <class Fill>
   uint64_t post(uint16_t call, uint16_t thread, size_t argumentBytes, Fill&& fill) {
     std::byte* arguments = reserve(call, thread, argumentBytes);
     if (!arguments) return 0;
-    fill(arguments);
+    fill(arguments, sequence_);
     return publish();
   }
   uint64_t post(uint16_t call, uint16_t thread, std::span<const std::byte> arguments) {
-    return post(call, thread, arguments.size(), [&](std::byte* into) { copyBytes(into, arguments); });
+    return post(call, thread, arguments.size(),
+                [&](std::byte* into, uint64_t) { copyBytes(into, arguments); });
   }
   // `data` (<= limits().slotBytes) is copied or sent before this returns. May wait for a window slot.
   virtual uint64_t postWithData(uint16_t call, uint16_t thread, std::span<const std::byte> arguments,
@@ -136,12 +138,13 @@ class GuestChannel {
  protected:
   explicit GuestChannel(const ChannelLimits& limits) : limits_(limits) {}
 
-  // Locks the producers and returns room for the arguments, or nullptr when lost; publish() makes the record
-  // visible and unlocks. Nothing may fail in between.
+  // Locks the producers, counts sequence_ up and returns room for the arguments, or nullptr when lost;
+  // publish() makes the record visible and unlocks. Nothing may fail in between.
   virtual std::byte* reserve(uint16_t call, uint16_t thread, size_t argumentBytes) = 0;
   virtual uint64_t publish() = 0;
 
   ChannelLimits limits_;
+  uint64_t sequence_ = 0;  // of the last record; under the producers' lock
 };
 
 }  // namespace vgpu::transport

@@ -84,7 +84,6 @@ class RingGuestChannel final : public GuestChannel, private CarrierListener, pri
   ProducerLock lock_;
   // Under lock_:
   LineProducer producer_;
-  uint64_t sequence_ = 0;
   size_t placedLines_ = 0;
   uint32_t sinceFence_ = 0;
 

@@ -3,6 +3,8 @@
 // threads of this process spin than can gain from it.
 #pragma once
 
+#include <sched.h>
+
 #include <atomic>
 #include <chrono>
 
@@ -49,15 +51,18 @@ class SpinBudget {
   // Both sides woke each other, and each wake-up took a little longer than when it was measured.
   static constexpr std::chrono::microseconds kSlack{30};
   static constexpr int kPausesBetweenClockReads = 16;
+  static constexpr int kRoundsBeforeYielding = 2;
 
   template <class Ready>
   static bool spinUntil(Ready& ready, MonotonicTime end) {
-    for (;;) {
+    for (int round = 0;; ++round) {
       for (int i = 0; i < kPausesBetweenClockReads; ++i) {
         if (ready()) return true;
         pauseBriefly();
       }
       if (now() >= end) return ready();
+      // The peer may have been woken on this very processor, and cannot answer before we leave it.
+      if (round >= kRoundsBeforeYielding) sched_yield();
     }
   }
   std::chrono::nanoseconds budget() const;
