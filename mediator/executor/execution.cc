@@ -235,12 +235,6 @@ void Execution::answerStrictly(Submission& s, CUresult status) {
 
 // ---- handles
 
-FunctionObject* Execution::function(const Submission& s, uint64_t bits) {
-  const Handle handle(bits);
-  if (handle.wellFormed() && handle.kind() == Kind::Kernel) return find<Kind::Kernel>(s, bits);
-  return find<Kind::Function>(s, bits);
-}
-
 void Execution::forgetContext(ContextObject& context) {
   std::erase_if(hostFunctions_, [&](const auto& entry) { return entry.second->context == &context; });
   queues.forget(context.legacy.queue);

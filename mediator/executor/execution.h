@@ -112,16 +112,25 @@ class Execution {
   void failedAsynchronously(ContextObject* context, CUresult status);
 
   // ---- for handlers: handles and addresses
-  // The stream a record names. Null: status says why, or the guest has lied.
-  StreamObject* stream(Submission& s, uint64_t wire, CUresult& status);
   template <Kind kind>
   auto* find(const Submission& s, uint64_t bits) {
     auto* object = objects.table<kind>().find(Handle(bits));
     if (!object && !Table<kind>::plausible(Handle(bits))) lie(s, "names a handle that cannot exist");
     return object;
   }
+  // The stream a record names. Null: status says why, or the guest has lied.
+  StreamObject* stream(Submission& s, uint64_t wire, CUresult& status) {
+    if (wire <= protocol::kPerThreadStream) return defaultStream(s, wire, status);
+    StreamObject* found = find<Kind::Stream>(s, wire);
+    if (!found) status = CUDA_ERROR_INVALID_HANDLE;
+    return found;
+  }
   // A function, or a kernel used as one.
-  FunctionObject* function(const Submission& s, uint64_t bits);
+  FunctionObject* function(const Submission& s, uint64_t bits) {
+    const Handle handle(bits);
+    if (handle.wellFormed() && handle.kind() == Kind::Kernel) return find<Kind::Kernel>(s, bits);
+    return find<Kind::Function>(s, bits);
+  }
   // Whether `bits` can be given to a new object; a guest that says so of a taken one has lied.
   template <Kind kind>
   bool isFree(const Submission& s, uint64_t bits) {
@@ -197,6 +206,7 @@ class Execution {
   };
 
   void take(const transport::IncomingRecord& record);
+  StreamObject* defaultStream(Submission& s, uint64_t wire, CUresult& status);
   void applyContext(ContextObject* context);
   bool coverFirst(Submission& s);
   ContextObject* contextToCover(const Submission& s);

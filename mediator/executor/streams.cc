@@ -4,12 +4,7 @@
 
 namespace vgpu::executor {
 
-StreamObject* Execution::stream(Submission& s, uint64_t wire, CUresult& status) {
-  if (wire > protocol::kPerThreadStream) [[likely]] {
-    StreamObject* found = find<Kind::Stream>(s, wire);
-    if (!found) status = CUDA_ERROR_INVALID_HANDLE;
-    return found;
-  }
+StreamObject* Execution::defaultStream(Submission& s, uint64_t wire, CUresult& status) {
   ContextObject* context = s.context;
   if (!context || !context->driver) {
     status = CUDA_ERROR_INVALID_CONTEXT;

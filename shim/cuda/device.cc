@@ -18,11 +18,6 @@ CUresult findDevice(CUdevice device, const protocol::DeviceInfo*& info) {
   return CUDA_SUCCESS;
 }
 
-int deviceAttribute(const protocol::DeviceInfo& info, CUdevice_attribute attribute) {
-  const auto index = static_cast<uint32_t>(attribute);
-  return index < protocol::kMaxAttributes ? info.attributes[index] : 0;
-}
-
 namespace {
 
 bool attributeKnown(const protocol::DeviceInfo& info, CUdevice_attribute attribute) {

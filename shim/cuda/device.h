@@ -11,6 +11,9 @@ constexpr int kGreatestPriority = -5;
 
 // NOT_INITIALIZED without a session, INVALID_DEVICE for an ordinal that is none.
 CUresult findDevice(CUdevice device, const protocol::DeviceInfo*& info);
-int deviceAttribute(const protocol::DeviceInfo& info, CUdevice_attribute attribute);
+inline int deviceAttribute(const protocol::DeviceInfo& info, CUdevice_attribute attribute) {
+  const auto index = static_cast<uint32_t>(attribute);
+  return index < protocol::kMaxAttributes ? info.attributes[index] : 0;
+}
 
 }  // namespace vgpu::shim

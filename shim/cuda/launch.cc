@@ -135,7 +135,7 @@ CUresult sendAttached(const Submission& submission, const Prefix& prefix, size_t
 }
 
 CUresult send(const Submission& submission, const LaunchRequest& request, const Function& function,
-              Prefix& prefix, Bytes packed, uint64_t& sequence) {
+              Stream& stream, Prefix& prefix, Bytes packed) {
   const size_t blockBytes = function.info.parameterBytes;
   const size_t prefixBytes = sizeof(Launch) + prefix.launch.attributeCount * sizeof(LaunchAttribute);
   const auto fill = [&](std::byte* into) {
@@ -149,22 +149,28 @@ CUresult send(const Submission& submission, const LaunchRequest& request, const 
   if (blockBytes > protocol::kMaxParameterBytes || prefix.launch.attributeCount || strict) [[unlikely]] {
     std::vector<std::byte> block(prefixBytes + blockBytes);
     fill(block.data() + prefixBytes);
+    uint64_t sequence = 0;
+    CUresult status;
     if (blockBytes > protocol::kMaxParameterBytes) {
       prefix.launch.flags |= protocol::messages::kParametersAttached;
-      return sendAttached(submission, prefix, prefixBytes, Bytes(block).subspan(prefixBytes), sequence);
+      status = sendAttached(submission, prefix, prefixBytes, Bytes(block).subspan(prefixBytes), sequence);
+    } else {
+      std::memcpy(block.data(), &prefix, prefixBytes);
+      status = post(submission, protocol::call::Launch, block, &sequence);
     }
-    std::memcpy(block.data(), &prefix, prefixBytes);
-    return post(submission, protocol::call::Launch, block, &sequence);
+    stream.posted.raise(sequence);
+    return status;
   }
   // The ordinary launch is written straight into the ring.
-  sequence = submission.session->channel().post(protocol::call::Launch, submission.thread->id(),
-                                                sizeof(Launch) + blockBytes, [&](std::byte* into) {
-                                                  std::memcpy(into, &prefix.launch, sizeof(Launch));
-                                                  fill(into + sizeof(Launch));
-                                                });
-  if (sequence == 0) return kSessionLost;
-  submission.context->posted.raise(sequence);
-  return CUDA_SUCCESS;
+  const uint64_t sent = submission.session->channel().post(
+      protocol::call::Launch, submission.thread->id(), sizeof(Launch) + blockBytes,
+      [&](std::byte* into, uint64_t sequence) {
+        std::memcpy(into, &prefix.launch, sizeof(Launch));
+        fill(into + sizeof(Launch));
+        submission.context->posted.raiseInOrder(sequence);
+        stream.posted.raiseInOrder(sequence);
+      });
+  return sent == 0 ? kSessionLost : CUDA_SUCCESS;
 }
 
 bool wantsCooperative(const LaunchRequest& request) {
@@ -211,10 +217,7 @@ CUresult launch(const LaunchRequest& request) {
                    .sharedBytes = request.sharedBytes,
                    .parameterBytes = function->info.parameterBytes};
   prefix.launch.attributeCount = static_cast<uint8_t>(packAttributes(request, prefix.attributes));
-  uint64_t sequence = 0;
-  const CUresult status = send(submission, request, *function, prefix, packed, sequence);
-  stream->posted.raise(sequence);
-  return status;
+  return send(submission, request, *function, *stream, prefix, packed);
 }
 
 template <bool perThread>

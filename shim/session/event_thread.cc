@@ -36,8 +36,6 @@ State& state() {
   return *leaked;
 }
 
-thread_local bool insideHostFunction = false;
-
 // A thread of ours in somebody else's program: signals are the program's, not ours.
 template <class Body>
 void startQuietThread(const char* name, Body body) {
@@ -170,11 +168,9 @@ void forgetHostFunction(uint64_t token) {
 }
 
 void runForProgram(const std::function<void()>& function) {
-  insideHostFunction = true;
+  thisThread().inHostFunction = true;
   function();
-  insideHostFunction = false;
+  thisThread().inHostFunction = false;
 }
-
-bool runningForProgram() { return insideHostFunction; }
 
 }  // namespace vgpu::shim

@@ -25,6 +25,5 @@ void forgetHostFunction(uint64_t token);
 // Runs a function of the program on the thread of host functions: until it returns, CUDA's API is forbidden
 // there.
 void runForProgram(const std::function<void()>& function);
-bool runningForProgram();
 
 }  // namespace vgpu::shim

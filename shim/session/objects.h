@@ -29,6 +29,8 @@ class Newest {
                                                             std::memory_order_relaxed)) {
     }
   }
+  // The same under the producers' lock of the channel, which hands sequences out in order.
+  void raiseInOrder(uint64_t sequence) { value_.store(sequence, std::memory_order_release); }
   uint64_t get() const { return value_.load(std::memory_order_acquire); }
 
  private:

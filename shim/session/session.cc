@@ -18,8 +18,6 @@ namespace {
 constexpr const char* kDefaultEndpoint = "unix:/run/vgpu/mediator.sock";
 constexpr uint64_t kSmallestRangeBytes = uint64_t{1} << 30;
 
-std::atomic<Session*> theSession{nullptr};
-
 CUresult refuse(CUresult status, const std::string& line) {
   log::error(line);
   return status;
@@ -59,8 +57,6 @@ bool wantsStrict() {
 
 }  // namespace
 
-Session* Session::get() { return theSession.load(std::memory_order_acquire); }
-
 CUresult Session::start() {
   static std::mutex mutex;
   static std::optional<CUresult> result;
@@ -82,8 +78,8 @@ CUresult Session::connectOnce() {
     delete session;
     return status;
   }
-  pthread_atfork(nullptr, nullptr, [] { theSession.store(nullptr, std::memory_order_release); });
-  theSession.store(session, std::memory_order_release);
+  pthread_atfork(nullptr, nullptr, [] { current_.store(nullptr, std::memory_order_release); });
+  current_.store(session, std::memory_order_release);
   startEventThread(*session);
   return CUDA_SUCCESS;
 }

@@ -29,7 +29,7 @@ class Session {
   // to do.
   static CUresult start();
   // The session of this process: null before start(), after a failed one, and in a forked child.
-  static Session* get();
+  static Session* get() { return current_.load(std::memory_order_acquire); }
 
   transport::GuestChannel& channel() { return *channel_; }
   const protocol::Welcome& welcome() const { return welcome_; }
@@ -67,6 +67,7 @@ class Session {
 
  private:
   Session() = default;
+  static inline std::atomic<Session*> current_{nullptr};
   static CUresult connectOnce();
   CUresult connect();
   CUresult acceptWelcome(std::span<const std::byte> bytes);

@@ -3,19 +3,15 @@
 #include "shim/session/event_thread.h"
 
 namespace vgpu::shim {
-namespace {
 
-CUresult announce(Submission& submission) {
+CUresult announceContext(const Submission& submission) {
   ThreadState& thread = *submission.thread;
   Context* context = thread.current();
-  if (thread.announced == context) return CUDA_SUCCESS;
   const protocol::messages::ThreadContext message{context ? context->handle.bits() : 0};
   const CUresult status = postMessage<protocol::call::ThreadContext>(submission, message);
   if (status == CUDA_SUCCESS) thread.announced = context;
   return status;
 }
-
-}  // namespace
 
 bool isSticky(CUresult status) {
   switch (status) {
@@ -39,25 +35,6 @@ CUresult note(const Submission& submission, CUresult status) {
   if (submission.context && isSticky(status))
     submission.context->sticky.store(status, std::memory_order_relaxed);
   return status;
-}
-
-CUresult enterSession(Submission& submission) {
-  submission.session = Session::get();
-  if (!submission.session) return CUDA_ERROR_NOT_INITIALIZED;
-  if (runningForProgram()) return CUDA_ERROR_NOT_PERMITTED;  // cuLaunchHostFunc
-  submission.thread = &thisThread();
-  if (!submission.thread->attach(*submission.session)) {
-    return submission.session->channel().lost() ? kSessionLost : CUDA_ERROR_OUT_OF_MEMORY;
-  }
-  return announce(submission);
-}
-
-CUresult enterContext(Submission& submission) {
-  if (const CUresult status = enterSession(submission); status != CUDA_SUCCESS) return status;
-  submission.context = submission.thread->current();
-  if (!submission.context) return CUDA_ERROR_INVALID_CONTEXT;
-  if (!submission.context->alive.load(std::memory_order_relaxed)) return CUDA_ERROR_CONTEXT_IS_DESTROYED;
-  return static_cast<CUresult>(submission.context->sticky.load(std::memory_order_relaxed));
 }
 
 namespace {

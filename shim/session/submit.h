@@ -26,10 +26,29 @@ struct Submission {
   Context* context = nullptr;  // current when the call was made; null where none is needed
 };
 
+// Tells the executor which context the thread has made current since it last heard.
+CUresult announceContext(const Submission& submission);
+
 // A session and an attached thread; error when there is none. Needs no current context.
-CUresult enterSession(Submission& submission);
+inline CUresult enterSession(Submission& submission) {
+  submission.session = Session::get();
+  if (!submission.session) return CUDA_ERROR_NOT_INITIALIZED;
+  submission.thread = &thisThread();
+  if (submission.thread->inHostFunction) return CUDA_ERROR_NOT_PERMITTED;  // cuLaunchHostFunc
+  if (!submission.thread->attach(*submission.session))
+    return submission.session->channel().lost() ? kSessionLost : CUDA_ERROR_OUT_OF_MEMORY;
+  if (submission.thread->announced == submission.thread->current()) [[likely]]
+    return CUDA_SUCCESS;
+  return announceContext(submission);
+}
 // The same, and a live current context that is announced to the executor; its sticky error is the answer.
-CUresult enterContext(Submission& submission);
+inline CUresult enterContext(Submission& submission) {
+  if (const CUresult status = enterSession(submission); status != CUDA_SUCCESS) return status;
+  submission.context = submission.thread->current();
+  if (!submission.context) return CUDA_ERROR_INVALID_CONTEXT;
+  if (!submission.context->alive.load(std::memory_order_relaxed)) return CUDA_ERROR_CONTEXT_IS_DESTROYED;
+  return static_cast<CUresult>(submission.context->sticky.load(std::memory_order_relaxed));
+}
 
 // Posts a record (waits for its reply in strict mode). `sequence` gets its number.
 CUresult post(const Submission& submission, uint16_t call, Bytes arguments, uint64_t* sequence = nullptr);

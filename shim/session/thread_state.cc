@@ -7,9 +7,9 @@
 
 namespace vgpu::shim {
 
-namespace {
+constinit thread_local ThreadState* threadState = nullptr;
 
-thread_local ThreadState* current = nullptr;
+namespace {
 
 // The runtime calls us after a thread's C++ objects are gone (modules are unloaded by exit handlers of the
 // main thread, which run after its thread_local destructors), so the main thread's state lives as long as the
@@ -17,20 +17,18 @@ thread_local ThreadState* current = nullptr;
 struct EndOfThread {
   ~EndOfThread() {
     if (::gettid() == ::getpid()) return;
-    delete current;
-    current = nullptr;
+    delete threadState;
+    threadState = nullptr;
   }
 };
 
 }  // namespace
 
-ThreadState& thisThread() {
-  if (!current) {
-    current = new ThreadState;
-    static thread_local EndOfThread end;
-    (void)end;
-  }
-  return *current;
+ThreadState& makeThreadState() {
+  threadState = new ThreadState;
+  static thread_local EndOfThread end;
+  (void)end;
+  return *threadState;
 }
 
 void ThreadState::setCurrent(Context* context) {
@@ -42,8 +40,7 @@ void ThreadState::setCurrent(Context* context) {
   if (!context) contexts.pop_back();
 }
 
-bool ThreadState::attach(Session& session) {
-  if (session_ == &session) return true;
+bool ThreadState::attachFirst(Session& session) {
   const auto id = session.channel().attachThread();
   if (!id) return false;
   session_ = &session;
