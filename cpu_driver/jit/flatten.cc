@@ -13,7 +13,6 @@ namespace vgpu::jit {
 namespace {
 
 using llvm::object::ELF64LEObjectFile;
-using llvm::object::ELFSymbolRef;
 using llvm::object::RelocationRef;
 using llvm::object::SectionRef;
 using llvm::object::SymbolRef;

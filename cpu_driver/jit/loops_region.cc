@@ -411,13 +411,13 @@ ThreadValues Region::threadValues(IRBuilder<>& builder) {
 Value* Region::recompute(const Instruction& instruction) {
   if (const auto found = recomputed_.find(&instruction); found != recomputed_.end()) return found->second;
   Value* made = nullptr;
+  if (const auto* cast = llvm::dyn_cast<llvm::CastInst>(&instruction); cast && side_.whole)
+    made = extendAffine(*cast);
   if (llvm::isa<llvm::AllocaInst>(instruction)) {
     Value* mine = laneCode_.CreateMul(thread_, laneCode_.getInt64(plan_.localBytes));
     Value* base = side_.scratchAt(laneCode_, side_.layout.locals + plan_.localOffset.lookup(&instruction));
     made = laneCode_.CreateInBoundsGEP(laneCode_.getInt8Ty(), base, mine);
-  } else if (const auto* cast = llvm::dyn_cast<llvm::CastInst>(&instruction);
-             cast && side_.whole && (made = extendAffine(*cast))) {
-  } else {
+  } else if (!made) {
     Instruction* copy = instruction.clone();
     copy->setMetadata(llvm::LLVMContext::MD_dbg, nullptr);
     for (llvm::Use& operand : copy->operands()) {

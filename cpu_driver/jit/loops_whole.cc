@@ -4,7 +4,6 @@
 namespace vgpu::jit {
 namespace {
 
-using kernel::LoopsBlock;
 using kernel::LoopsGroup;
 using kernel::LoopsRequest;
 using llvm::BasicBlock;

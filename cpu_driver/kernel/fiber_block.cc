@@ -98,9 +98,10 @@ void FiberBlock::runOn(FiberThread* thread) {
     const FiberStack stack = thread->point.stack;
     finish(thread);
     FiberThread* next = takeRunnable();
-    if (!next && (next = takeUnstarted())) {
-      next->point.stack = stack;
-      thread = next;
+    FiberThread* fresh = next ? nullptr : takeUnstarted();
+    if (fresh) {
+      fresh->point.stack = stack;
+      thread = fresh;
       continue;
     }
     stacks_->give(stack);  // nobody takes it before this flow has left it
@@ -113,15 +114,16 @@ void FiberBlock::exit(ThreadContext* context) {
   const FiberStack stack = thread->point.stack;
   finish(thread);
   FiberThread* next = takeRunnable();
-  if (!next && (next = takeUnstarted())) {
-    next->point.stack = stack;
+  FiberThread* fresh = next ? nullptr : takeUnstarted();
+  if (fresh) {
+    fresh->point.stack = stack;
     restartFiber(
         stack,
         [](void* argument) {
           auto* started = static_cast<FiberThread*>(argument);
           started->block->runOn(started);
         },
-        next);
+        fresh);
   }
   stacks_->give(stack);
   leaveFor(thread, next);

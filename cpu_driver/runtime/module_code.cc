@@ -109,7 +109,7 @@ Failure loadCodeFromFile(const char* path, std::shared_ptr<ModuleCode>* code) {
     return failure.code == CUDA_SUCCESS ? loadCodeFromText(text, code) : failure;
   }
   if (bytes.starts_with(kElfMagic)) return onlyMachineCode();
-  return loadCodeFromText(bytes.c_str(), code);
+  return loadCodeFromText(std::string_view(bytes).substr(0, bytes.find('\0')), code);
 }
 
 }  // namespace vgpu::cpu

@@ -56,7 +56,7 @@ T loadAs(const std::byte* address) {
 template <class T>
 void convert(const std::byte* address, bool integers, float& value, int32_t& bits) {
   const T raw = loadAs<T>(address);
-  bits = static_cast<int32_t>(raw);
+  bits = static_cast<int32_t>(raw);  // NOLINT(bugprone-signed-char-misuse): a signed texel keeps its sign
   if (integers) return;
   value = std::max(-1.0f, static_cast<float>(raw) / static_cast<float>(std::numeric_limits<T>::max()));
 }
@@ -236,7 +236,7 @@ Registers4 sampleTexture(const Texture& texture, const TexturePoint& point, floa
                      std::max(description.minMipmapLevelClamp, description.maxMipmapLevelClamp));
   level = level != level ? 0.0f : std::clamp(level, 0.0f, static_cast<float>(levels - 1));
   if (description.mipmapFilterMode == CU_TR_FILTER_MODE_POINT || readsIntegers(texture)) {
-    return registersOf(texture, sampleLevel(texture, point, static_cast<size_t>(level + 0.5f)));
+    return registersOf(texture, sampleLevel(texture, point, static_cast<size_t>(std::lround(level))));
   }
   const auto lower = static_cast<size_t>(level);
   const float alpha = weight(level - static_cast<float>(lower));

@@ -275,7 +275,7 @@ TEST(Mediator, SessionsBeginOverTcpToo) {
   const std::string marker = "endpoint=tcp:127.0.0.1:";
   const size_t at = text.find(marker);
   ASSERT_NE(at, std::string::npos);
-  UniqueFd guest = connectTcp(std::atoi(text.c_str() + at + marker.size()));
+  UniqueFd guest = connectTcp(std::stoi(text.substr(at + marker.size())));
   ASSERT_TRUE(tell(guest.get(), 'c'));
   EXPECT_THAT(mediator.log(), HasSubstr("tenant=tcp"));
 }

@@ -22,7 +22,7 @@ class ForwardedCall;
 template <uint16_t number, size_t... i>
 class ForwardedCall<number, std::index_sequence<i...>> {
   using Row = protocol::Row<number>;
-  using Arguments = typename protocol::Signature<typename Row::VendorFunction>::Tuple;
+  using Arguments = protocol::Signature<typename Row::VendorFunction>::Tuple;
   template <size_t index>
   using Role =
       HostRole<std::tuple_element_t<index, typename Row::Roles>, std::tuple_element_t<index, Arguments>>;

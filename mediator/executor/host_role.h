@@ -48,7 +48,7 @@ struct Stored<T> {
 
 template <class T>
 struct HostRole<roles::In, T> : PlainRole {
-  typename Stored<T>::Type value{};
+  Stored<T>::Type value{};
   void decode(Decoder& in, Binding&) { value = in.get<typename Stored<T>::Type>(); }
   T pass() { return static_cast<T>(value); }
 };
@@ -104,7 +104,7 @@ inline CUresult deadHandle(Kind kind) {
 
 template <Kind kind>
 struct HostRole<roles::Use<kind>, typename ObjectOf<kind>::Driver> : PlainRole {
-  using Driver = typename ObjectOf<kind>::Driver;
+  using Driver = ObjectOf<kind>::Driver;
   Driver value{};
   void decode(Decoder& in, Binding& binding) {
     const uint64_t bits = in.get<uint64_t>();
@@ -135,15 +135,15 @@ struct HostRole<roles::Use<kind>, typename ObjectOf<kind>::Driver> : PlainRole {
 
 template <Kind kind>
 struct HostRole<roles::New<kind>, typename ObjectOf<kind>::Driver*> : PlainRole {
-  using Object = typename ObjectOf<kind>::Type;
-  typename ObjectOf<kind>::Driver value{};
+  using Object = ObjectOf<kind>::Type;
+  ObjectOf<kind>::Driver value{};
   Handle handle;
   Object* made = nullptr;
   void decode(Decoder& in, Binding& binding) {
     handle = Handle(in.get<uint64_t>());
     if (!in.failed()) binding.execution.isFree<kind>(binding.submission, handle.bits());
   }
-  typename ObjectOf<kind>::Driver* pass() { return &value; }
+  ObjectOf<kind>::Driver* pass() { return &value; }
   void finish(Binding& binding) {
     auto object = std::make_unique<Object>();
     object->driver = (decltype(object->driver))value;
@@ -155,7 +155,7 @@ struct HostRole<roles::New<kind>, typename ObjectOf<kind>::Driver*> : PlainRole 
 
 template <Kind kind>
 struct HostRole<roles::End<kind>, typename ObjectOf<kind>::Driver> : PlainRole {
-  using Driver = typename ObjectOf<kind>::Driver;
+  using Driver = ObjectOf<kind>::Driver;
   Driver value{};
   Handle handle;
   void decode(Decoder& in, Binding& binding) {

@@ -161,6 +161,11 @@ TEST(SandboxCpu, FilesOutsideAreNotReadAndOnlyTheCacheIsWritten) {
   std::filesystem::remove_all(folder);
 }
 
+// A line of /proc/self/status that has this name, and another value in hexadecimal.
+bool contradicts(const char* line, std::string_view name, unsigned long long value) {
+  return std::string_view(line).starts_with(name) && std::strtoull(line + name.size(), nullptr, 16) != value;
+}
+
 TEST(SandboxCpu, CapabilitiesAndCoresAreGone) {
   EXPECT_EQ(confined(SandboxProfile::Cpu,
                      [] {
@@ -172,10 +177,9 @@ TEST(SandboxCpu, CapabilitiesAndCoresAreGone) {
                        if (file == nullptr) return 3;
                        char line[256];
                        while (std::fgets(line, sizeof line, file) != nullptr) {
-                         unsigned long long bits = 0;
-                         if (std::sscanf(line, "CapEff: %llx", &bits) == 1 && bits != 0) return 4;
-                         if (std::sscanf(line, "CapPrm: %llx", &bits) == 1 && bits != 0) return 5;
-                         if (std::sscanf(line, "NoNewPrivs: %llu", &bits) == 1 && bits != 1) return 6;
+                         if (contradicts(line, "CapEff:", 0)) return 4;
+                         if (contradicts(line, "CapPrm:", 0)) return 5;
+                         if (contradicts(line, "NoNewPrivs:", 1)) return 6;
                        }
                        std::fclose(file);
                        return 0;

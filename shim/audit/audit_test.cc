@@ -28,7 +28,8 @@ struct Outcome {
 };
 
 Outcome run(const std::string& command) {
-  FILE* pipe = popen(("exec 2>&1; " + command).c_str(), "r");
+  // The commands are this file's own, and set variables as a shell does.
+  FILE* pipe = popen(("exec 2>&1; " + command).c_str(), "r");  // NOLINT(bugprone-command-processor)
   std::array<char, 4096> buffer{};
   std::string text;
   while (size_t count = fread(buffer.data(), 1, buffer.size(), pipe)) text.append(buffer.data(), count);

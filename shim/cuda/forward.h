@@ -146,14 +146,7 @@ struct GuestRole<roles::New<kind>> {
 };
 
 template <Kind kind>
-struct GuestRole<roles::End<kind>> {
-  template <class T>
-  static CUresult encode(Forwarding& forwarding, Encoder& out, T value) {
-    if (!tableOf<kind>(*forwarding.submission.session).find((uint64_t)value))
-      return CUDA_ERROR_INVALID_HANDLE;
-    out.put((uint64_t)value);
-    return CUDA_SUCCESS;
-  }
+struct GuestRole<roles::End<kind>> : GuestRole<roles::Use<kind>> {
   template <class T>
   static void finish(Forwarding& forwarding, T value) {
     tableOf<kind>(*forwarding.submission.session).remove(Handle((uint64_t)value));
@@ -249,8 +242,7 @@ CUresult forwardArguments(Arguments... arguments) {
 }
 
 // Forward<row>::call has exactly the vendor function's type.
-template <uint16_t number, bool perThread = false,
-          class Function = typename protocol::Row<number>::VendorFunction>
+template <uint16_t number, bool perThread = false, class Function = protocol::Row<number>::VendorFunction>
 struct Forward;
 template <uint16_t number, bool perThread, class... Arguments>
 struct Forward<number, perThread, CUresult(Arguments...)> {

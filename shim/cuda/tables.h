@@ -57,6 +57,6 @@ struct ObjectOfKind<Kind::Link> {
 };
 
 template <Kind kind>
-using ObjectOf = typename ObjectOfKind<kind>::Type;
+using ObjectOf = ObjectOfKind<kind>::Type;
 
 }  // namespace vgpu::shim

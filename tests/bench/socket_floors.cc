@@ -6,6 +6,8 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <thread>
 #include <utility>
@@ -33,11 +35,14 @@ std::pair<int, int> connectedPair(Socket kind) {
   address.sin_family = AF_INET;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   socklen_t length = sizeof address;
-  ::bind(listener, reinterpret_cast<sockaddr*>(&address), sizeof address);
-  ::listen(listener, 1);
-  ::getsockname(listener, reinterpret_cast<sockaddr*>(&address), &length);
   pair[0] = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  ::connect(pair[0], reinterpret_cast<sockaddr*>(&address), sizeof address);
+  if (::bind(listener, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0 ||
+      ::listen(listener, 1) != 0 ||
+      ::getsockname(listener, reinterpret_cast<sockaddr*>(&address), &length) != 0 ||
+      ::connect(pair[0], reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) {
+    std::perror("a pair of TCP sockets on the loopback");
+    std::exit(1);
+  }
   pair[1] = ::accept(listener, nullptr, nullptr);
   ::close(listener);
   const int one = 1;

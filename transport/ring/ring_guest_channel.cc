@@ -307,7 +307,10 @@ Wait RingGuestChannel::waitRetired(uint32_t streamIndex, uint64_t sequence,
     }
     if (lost()) return Wait::Lost;
     std::chrono::nanoseconds pause = kForever;
-    if (deadline && (pause = *deadline - now()) <= std::chrono::nanoseconds::zero()) return Wait::TimedOut;
+    if (deadline) {
+      pause = *deadline - now();
+      if (pause <= std::chrono::nanoseconds::zero()) return Wait::TimedOut;
+    }
     doorbell_.sleep(word, armed, pause);
   }
 }

@@ -188,8 +188,8 @@ void FunctionTranslator::textureQuery(const Instruction& i) {
   TextureOperation operation;
   operation.action = TextureAction::Query;
   operation.detail = 255;
-  for (uint8_t k = 0; k < std::size(kQueries); ++k) {
-    if (i.has(kQueries[k])) operation.detail = k;
+  for (size_t k = 0; k < std::size(kQueries); ++k) {
+    if (i.has(kQueries[k])) operation.detail = static_cast<uint8_t>(k);
   }
   const Operand& object = operand(i, 1);
   if (operation.detail == 255 || object.kind != Operand::Kind::Address) return unsupported(i);

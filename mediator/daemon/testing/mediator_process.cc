@@ -100,7 +100,7 @@ std::string MediatorProcess::metrics() const {
   const std::string marker = "metrics=127.0.0.1:";
   const size_t at = text.find(marker);
   if (at == std::string::npos) return "";
-  UniqueFd socket = connectTcp(std::atoi(text.c_str() + at + marker.size()));
+  UniqueFd socket = connectTcp(std::stoi(text.substr(at + marker.size())));
   if (!socket.valid()) return "";
   const std::string request = "GET /metrics HTTP/1.0\r\n\r\n";
   EXPECT_EQ(::send(socket.get(), request.data(), request.size(), 0), static_cast<ssize_t>(request.size()));
@@ -110,7 +110,7 @@ std::string MediatorProcess::metrics() const {
 double MediatorProcess::metric(const std::string& series) const {
   const std::string text = metrics();
   const size_t at = text.find("\n" + series + " ");
-  return at == std::string::npos ? -1 : std::atof(text.c_str() + at + series.size() + 2);
+  return at == std::string::npos ? -1 : std::stod(text.substr(at + series.size() + 2));
 }
 
 void MediatorProcess::signal(int number) const { ::kill(pid_, number); }
