@@ -1,7 +1,7 @@
 # The project's commands. Each does all set-up that it needs on a bare Debian 12, and nothing when that is done.
 #   make demo      builds, then runs a CUDA program through the mediator
 #   make test      all tests; the last line is `N passed, N failed`
-#   make test-all  the same with the whole program matrix and the whole of clang-tidy
+#   make test-all  the same with the whole program matrix
 #   make build     programs into build/release/bin, guest libraries into build/release/lib/vgpu
 #   make bench     speed as ratios to floors measured in the same run; writes build/bench.json
 #   make install PREFIX=/opt/vgpu
@@ -49,7 +49,7 @@ install: build
 	@echo "installed in $(PREFIX)"
 
 gpu-bundle: configure
-	@ninja -C build/release --quiet
+	@ninja -C build/release --quiet all benchmarks
 	@tools/gpu_bundle/make
 
 clean:

@@ -9,7 +9,6 @@ set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 
 set(VGPU_SANITIZE "" CACHE STRING "sanitizers for -fsanitize=, empty for none")
 option(VGPU_FUZZ "build the fuzz targets" OFF)
-option(VGPU_TIDY "run clang-tidy while compiling" OFF)
 
 add_compile_options(-Wall -Wextra -Wconversion -Werror)
 add_link_options(-fuse-ld=lld)
@@ -17,9 +16,6 @@ if(VGPU_SANITIZE)
   add_compile_options(-fsanitize=${VGPU_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
   string(REPLACE "fuzzer-no-link," "" VGPU_SANITIZE_LINK "${VGPU_SANITIZE}")
   add_link_options(-fsanitize=${VGPU_SANITIZE_LINK})
-endif()
-if(VGPU_TIDY)
-  set(CMAKE_CXX_CLANG_TIDY clang-tidy-19)
 endif()
 
 # build/<preset>/bin: programs; lib/vgpu: what a guest loads; lib/vgpu-host: what only the host side loads.

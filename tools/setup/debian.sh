@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the project needs from Debian 12's packages. Does nothing when all are there.
 set -euo pipefail
-packages="clang-19 llvm-19-dev libclang-rt-19-dev lld-19 clang-format-19 clang-tidy-19 g++ ccache cmake ninja-build
+packages="clang-19 llvm-19-dev libclang-rt-19-dev lld-19 clang-format-19 g++ ccache cmake ninja-build
   libspdlog-dev libyaml-cpp-dev prometheus-cpp-dev libseccomp-dev liblz4-dev libzstd-dev libcap-dev
   libgrpc++-dev libprotobuf-dev protobuf-compiler protobuf-compiler-grpc libgtest-dev libgmock-dev
   python3 python3-pip curl patchelf git ca-certificates"
