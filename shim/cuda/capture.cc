@@ -1,25 +1,23 @@
 #include "shim/cuda/capture.h"
 
 #include <algorithm>
-#include <mutex>
+#include <atomic>
 #include <vector>
 
 #include "shim/cuda/exported.h"
 #include "shim/cuda/forward.h"
+#include "shim/session/shared_state.h"
 
 namespace vgpu::shim {
 namespace {
 
 struct Captures {
-  std::mutex mutex;
   std::vector<Stream*> active;
-  std::atomic<size_t> count{0};  // read on every call: no lock while nothing captures
   uint64_t nextId = 1;
 };
-Captures& captures() {
-  static auto* leaked = new Captures;
-  return *leaked;
-}
+constinit SharedState<Captures> captures;
+// How many are active, read on every call: no lock while nothing captures.
+constinit std::atomic<size_t> capturing{0};
 
 bool forbids(const Stream& stream, const ThreadState& thread) {
   if (thread.captureMode == CU_STREAM_CAPTURE_MODE_RELAXED ||
@@ -31,19 +29,19 @@ bool forbids(const Stream& stream, const ThreadState& thread) {
 }
 
 void begin(Stream& stream, CUstreamCaptureMode mode, const ThreadState& thread) {
-  std::lock_guard lock(captures().mutex);
+  const auto all = captures.lock();
   stream.captureMode = mode;
   stream.capturingThread = thread.id();
-  stream.captureId = captures().nextId++;
+  stream.captureId = all->nextId++;
   stream.capture.store(Capture::Active);
-  captures().active.push_back(&stream);
-  captures().count.store(captures().active.size());
+  all->active.push_back(&stream);
+  capturing.store(all->active.size());
 }
 
 Capture end(Stream& stream) {
-  std::lock_guard lock(captures().mutex);
-  std::erase(captures().active, &stream);
-  captures().count.store(captures().active.size());
+  const auto all = captures.lock();
+  std::erase(all->active, &stream);
+  capturing.store(all->active.size());
   return stream.capture.exchange(Capture::None);
 }
 
@@ -118,10 +116,10 @@ CUresult captureInfo(CUstream value, CUstreamCaptureStatus* status, cuuint64_t* 
 }  // namespace
 
 CUresult refuseWhileCapturing(const Submission& submission) {
-  if (captures().count.load(std::memory_order_acquire) == 0) return CUDA_SUCCESS;
-  std::lock_guard lock(captures().mutex);
+  if (capturing.load(std::memory_order_acquire) == 0) return CUDA_SUCCESS;
+  const auto all = captures.lock();
   bool refused = false;
-  for (Stream* stream : captures().active) {
+  for (Stream* stream : all->active) {
     if (!forbids(*stream, *submission.thread)) continue;
     stream->capture.store(Capture::Invalidated);
     refused = true;
@@ -137,9 +135,9 @@ CUresult refuseIfCapturing(Stream& stream) {
 }
 
 CUresult refuseLegacyDuringCapture(const Submission& submission, const Stream& stream) {
-  if (!stream.isLegacy() || captures().count.load(std::memory_order_acquire) == 0) return CUDA_SUCCESS;
-  std::lock_guard lock(captures().mutex);
-  for (Stream* other : captures().active) {
+  if (!stream.isLegacy() || capturing.load(std::memory_order_acquire) == 0) return CUDA_SUCCESS;
+  const auto all = captures.lock();
+  for (Stream* other : all->active) {
     if (other->context != submission.context || other->flags & CU_STREAM_NON_BLOCKING) continue;
     other->capture.store(Capture::Invalidated);
     return CUDA_ERROR_STREAM_CAPTURE_IMPLICIT;

@@ -5,6 +5,8 @@
 #include <mutex>
 #include <vector>
 
+#include "shim/session/shared_state.h"
+
 namespace vgpu::shim {
 
 struct Coherence {
@@ -22,20 +24,13 @@ constexpr size_t kWordBytes =
     4;  // changes are found and sent in words: a neighbour's word is never overwritten
 constexpr size_t kPieceBytes = 64 * 1024;
 
-struct Registry {
-  std::mutex mutex;
-  std::vector<std::shared_ptr<Coherence>> all;
-  std::atomic<size_t> count{0};  // read before every launch: no lock while there is no such memory
-};
-Registry& registry() {
-  static auto* leaked = new Registry;
-  return *leaked;
-}
+constinit SharedState<std::vector<std::shared_ptr<Coherence>>> registry;
+// Its size, read before every launch: no lock while there is no such memory.
+constinit std::atomic<size_t> registered{0};
 
 std::vector<std::shared_ptr<Coherence>> everything() {
-  if (registry().count.load(std::memory_order_acquire) == 0) return {};
-  std::lock_guard lock(registry().mutex);
-  return registry().all;
+  if (registered.load(std::memory_order_acquire) == 0) return {};
+  return *registry.lock();
 }
 
 size_t wordEnd(size_t offset, size_t sizeBytes) { return std::min(offset + kWordBytes, sizeBytes); }
@@ -109,17 +104,17 @@ std::shared_ptr<Coherence> makeCoherence(const Allocation& allocation) {
   memory->twin.resize(allocation.sizeBytes);
   // The executor's side begins as zeros. Where the host's does not, the first push sends what differs from
   // them.
-  std::lock_guard lock(registry().mutex);
-  registry().all.push_back(memory);
-  registry().count.store(registry().all.size(), std::memory_order_release);
+  const auto all = registry.lock();
+  all->push_back(memory);
+  registered.store(all->size(), std::memory_order_release);
   return memory;
 }
 
 void dropCoherence(const Allocation& allocation) {
   if (!allocation.coherence) return;
-  std::lock_guard lock(registry().mutex);
-  std::erase(registry().all, allocation.coherence);
-  registry().count.store(registry().all.size(), std::memory_order_release);
+  const auto all = registry.lock();
+  std::erase(*all, allocation.coherence);
+  registered.store(all->size(), std::memory_order_release);
 }
 
 CUresult pushToDevice(const Submission& submission) {

@@ -2,6 +2,7 @@
 #include "shim/cuda/exported.h"
 #include "shim/cuda/forward.h"
 #include "shim/cuda/image.h"
+#include "shim/session/shared_state.h"
 
 namespace vgpu::shim {
 namespace {
@@ -10,14 +11,7 @@ struct Linking {
   JitRequest jit;
   std::vector<std::byte> image;
 };
-struct Linkings {
-  std::mutex mutex;
-  std::map<const Link*, Linking> all;
-};
-Linkings& linkings() {
-  static auto* leaked = new Linkings;
-  return *leaked;
-}
+constinit SharedState<std::map<const Link*, Linking>> linkings;
 
 CUresult enterLink(Submission& submission, CUlinkState value, Link*& link) {
   if (const CUresult status = enterContext(submission); status != CUDA_SUCCESS) return status;
@@ -71,8 +65,7 @@ VGPU_EXPORT CUresult cuLinkCreate_v2(unsigned count, CUjit_option* options, void
     delete submission.session->links.remove(link->handle);
     return status;
   }
-  std::lock_guard lock(linkings().mutex);
-  linkings().all[link].jit = jit;
+  (*linkings.lock())[link].jit = jit;
   *out = reinterpret_cast<CUlinkState>(link->handle.bits());
   return CUDA_SUCCESS;
 }
@@ -97,8 +90,8 @@ VGPU_EXPORT CUresult cuLinkComplete(CUlinkState value, void** image, size_t* siz
   if (!image) return CUDA_ERROR_INVALID_VALUE;
   vgpu::protocol::messages::LinkCompleteReply reply{};
   const CUresult status = callMessage<call_number::LinkComplete>(submission, {link->handle.bits()}, reply);
-  std::lock_guard lock(linkings().mutex);
-  Linking& linking = linkings().all[link];
+  const auto all = linkings.lock();
+  Linking& linking = (*all)[link];
   const uint32_t errorBytes = std::min(reply.errorLogBytes, linking.jit.wire.errorLogBytes);
   const uint32_t infoBytes = std::min(reply.infoLogBytes, linking.jit.wire.infoLogBytes);
   std::vector<std::byte> logs(size_t{errorBytes} + infoBytes);
@@ -120,7 +113,6 @@ VGPU_EXPORT CUresult cuLinkDestroy(CUlinkState value) {
   if (!session) return CUDA_ERROR_NOT_INITIALIZED;
   const Link* link = session->links.find(value);
   const CUresult status = Forward<call_number::cuLinkDestroy>::call(value);
-  std::lock_guard lock(linkings().mutex);
-  if (status == CUDA_SUCCESS) linkings().all.erase(link);
+  if (status == CUDA_SUCCESS) linkings.lock()->erase(link);
   return status;
 }

@@ -6,19 +6,13 @@
 #include "shim/cuda/device.h"
 #include "shim/cuda/exported.h"
 #include "shim/cuda/forward.h"
+#include "shim/session/shared_state.h"
 
 namespace vgpu::shim {
 namespace {
 
 using Question = std::tuple<const Function*, int, size_t, unsigned>;
-struct Memory {
-  std::mutex mutex;
-  std::map<Question, int> answers;
-};
-Memory& memory() {
-  static auto* leaked = new Memory;
-  return *leaked;
-}
+constinit SharedState<std::map<Question, int>> answers;
 
 CUresult enterFunction(Submission& submission, CUfunction value, Function*& function) {
   if (const CUresult status = enterContext(submission); status != CUDA_SUCCESS) return status;
@@ -76,9 +70,9 @@ CUresult activeBlocks(const Submission& submission, Function& function, int thre
                       unsigned flags, int& blocks) {
   const Question question{&function, threads, sharedBytes, flags};
   {
-    std::lock_guard lock(memory().mutex);
-    if (auto known = memory().answers.find(question); known != memory().answers.end()) {
-      blocks = known->second;
+    const auto known = answers.lock();
+    if (const auto entry = known->find(question); entry != known->end()) {
+      blocks = entry->second;
       return CUDA_SUCCESS;
     }
   }
@@ -94,14 +88,12 @@ CUresult activeBlocks(const Submission& submission, Function& function, int thre
   if (reply.status != CUDA_SUCCESS) return reply.status;
   if (reply.payloadBytes != sizeof answer) return CUDA_ERROR_UNKNOWN;
   blocks = answer;
-  std::lock_guard lock(memory().mutex);
-  memory().answers[question] = answer;
+  (*answers.lock())[question] = answer;
   return CUDA_SUCCESS;
 }
 
 void forgetOccupancy(const Function& function) {
-  std::lock_guard lock(memory().mutex);
-  std::erase_if(memory().answers, [&](const auto& entry) { return std::get<0>(entry.first) == &function; });
+  std::erase_if(*answers.lock(), [&](const auto& entry) { return std::get<0>(entry.first) == &function; });
 }
 
 }  // namespace vgpu::shim

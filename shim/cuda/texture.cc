@@ -1,6 +1,7 @@
 // Texture and surface objects: the driver's own values, because kernels receive them as parameters.
 #include "shim/cuda/exported.h"
 #include "shim/cuda/forward.h"
+#include "shim/session/shared_state.h"
 
 namespace vgpu::shim {
 namespace {
@@ -11,15 +12,8 @@ struct TextureRecord {
   CUDA_RESOURCE_VIEW_DESC view;
   bool hasView;
 };
-struct Objects {
-  std::mutex mutex;
-  std::map<uint64_t, TextureRecord> textures;
-  std::map<uint64_t, CUDA_RESOURCE_DESC> surfaces;
-};
-Objects& objects() {
-  static auto* leaked = new Objects;
-  return *leaked;
-}
+constinit SharedState<std::map<uint64_t, TextureRecord>> textures;
+constinit SharedState<std::map<uint64_t, CUDA_RESOURCE_DESC>> surfaces;
 
 CUresult checkResource(Session& session, const CUDA_RESOURCE_DESC& resource) {
   switch (resource.resType) {
@@ -43,12 +37,12 @@ CUresult checkResource(Session& session, const CUDA_RESOURCE_DESC& resource) {
   return CUDA_ERROR_INVALID_VALUE;
 }
 
-template <class Map, class Out, class Get>
-CUresult describe(Map& map, uint64_t object, Out* out, Get get) {
+template <class Record, class Out, class Get>
+CUresult describe(SharedState<std::map<uint64_t, Record>>& objects, uint64_t object, Out* out, Get get) {
   if (!Session::get()) return CUDA_ERROR_NOT_INITIALIZED;
-  std::lock_guard lock(objects().mutex);
-  auto entry = map.find(object);
-  if (entry == map.end() || !out) return CUDA_ERROR_INVALID_VALUE;
+  const auto known = objects.lock();
+  const auto entry = known->find(object);
+  if (entry == known->end() || !out) return CUDA_ERROR_INVALID_VALUE;
   *out = get(entry->second);
   return CUDA_SUCCESS;
 }
@@ -74,28 +68,24 @@ VGPU_EXPORT CUresult cuTexObjectCreate(CUtexObject* out, const CUDA_RESOURCE_DES
   const CUresult status = callMessage<call_number::TextureCreate>(submission, message, reply);
   if (status != CUDA_SUCCESS) return status;
   *out = reply.object;
-  std::lock_guard lock(objects().mutex);
-  objects().textures[reply.object] = {*resource, *texture, message.view, view != nullptr};
+  (*textures.lock())[reply.object] = {*resource, *texture, message.view, view != nullptr};
   return CUDA_SUCCESS;
 }
 
 VGPU_EXPORT CUresult cuTexObjectDestroy(CUtexObject object) {
   const CUresult status = Forward<call_number::cuTexObjectDestroy>::call(object);
-  std::lock_guard lock(objects().mutex);
-  if (status == CUDA_SUCCESS) objects().textures.erase(object);
+  if (status == CUDA_SUCCESS) textures.lock()->erase(object);
   return status;
 }
 
 VGPU_EXPORT CUresult cuTexObjectGetResourceDesc(CUDA_RESOURCE_DESC* out, CUtexObject object) {
-  return describe(objects().textures, object, out,
-                  [](const TextureRecord& record) { return record.resource; });
+  return describe(textures, object, out, [](const TextureRecord& record) { return record.resource; });
 }
 VGPU_EXPORT CUresult cuTexObjectGetTextureDesc(CUDA_TEXTURE_DESC* out, CUtexObject object) {
-  return describe(objects().textures, object, out,
-                  [](const TextureRecord& record) { return record.texture; });
+  return describe(textures, object, out, [](const TextureRecord& record) { return record.texture; });
 }
 VGPU_EXPORT CUresult cuTexObjectGetResourceViewDesc(CUDA_RESOURCE_VIEW_DESC* out, CUtexObject object) {
-  return describe(objects().textures, object, out, [](const TextureRecord& record) { return record.view; });
+  return describe(textures, object, out, [](const TextureRecord& record) { return record.view; });
 }
 
 VGPU_EXPORT CUresult cuSurfObjectCreate(CUsurfObject* out, const CUDA_RESOURCE_DESC* resource) {
@@ -108,21 +98,18 @@ VGPU_EXPORT CUresult cuSurfObjectCreate(CUsurfObject* out, const CUDA_RESOURCE_D
   const CUresult status = callMessage<call_number::SurfaceCreate>(submission, {*resource}, reply);
   if (status != CUDA_SUCCESS) return status;
   *out = reply.object;
-  std::lock_guard lock(objects().mutex);
-  objects().surfaces[reply.object] = *resource;
+  (*surfaces.lock())[reply.object] = *resource;
   return CUDA_SUCCESS;
 }
 
 VGPU_EXPORT CUresult cuSurfObjectDestroy(CUsurfObject object) {
   const CUresult status = Forward<call_number::cuSurfObjectDestroy>::call(object);
-  std::lock_guard lock(objects().mutex);
-  if (status == CUDA_SUCCESS) objects().surfaces.erase(object);
+  if (status == CUDA_SUCCESS) surfaces.lock()->erase(object);
   return status;
 }
 
 VGPU_EXPORT CUresult cuSurfObjectGetResourceDesc(CUDA_RESOURCE_DESC* out, CUsurfObject object) {
-  return describe(objects().surfaces, object, out,
-                  [](const CUDA_RESOURCE_DESC& resource) { return resource; });
+  return describe(surfaces, object, out, [](const CUDA_RESOURCE_DESC& resource) { return resource; });
 }
 
 VGPU_EXPORT CUresult cuMipmappedArrayGetLevel(CUarray* out, CUmipmappedArray value, unsigned level) {

@@ -3,23 +3,17 @@
 #include "shim/cuda/exported.h"
 #include "shim/cuda/forward.h"
 #include "shim/cuda/memory.h"
+#include "shim/session/shared_state.h"
 
 namespace vgpu::shim {
 namespace {
 
-struct Reservations {
-  std::mutex mutex;
-  std::map<uint64_t, uint64_t> sizes;  // start -> bytes
-};
-Reservations& reservations() {
-  static auto* leaked = new Reservations;
-  return *leaked;
-}
+constinit SharedState<std::map<uint64_t, uint64_t>> reservations;  // start -> bytes
 
 bool withinReservation(uint64_t address, uint64_t sizeBytes) {
-  std::lock_guard lock(reservations().mutex);
-  auto after = reservations().sizes.upper_bound(address);
-  if (after == reservations().sizes.begin()) return false;
+  const auto sizes = reservations.lock();
+  const auto after = sizes->upper_bound(address);
+  if (after == sizes->begin()) return false;
   const auto& [start, size] = *std::prev(after);
   return address - start < size && sizeBytes <= size - (address - start);
 }
@@ -43,8 +37,7 @@ VGPU_EXPORT CUresult cuMemAddressReserve(CUdeviceptr* out, size_t sizeBytes, siz
   if (wanted && session->addresses().allocateAt(wanted, sizeBytes)) address = wanted;
   if (!address) address = session->addresses().allocate(sizeBytes, alignment);
   if (!address) return CUDA_ERROR_OUT_OF_MEMORY;
-  std::lock_guard lock(reservations().mutex);
-  reservations().sizes[*address] = sizeBytes;
+  (*reservations.lock())[*address] = sizeBytes;
   *out = *address;
   return CUDA_SUCCESS;
 }
@@ -53,10 +46,10 @@ VGPU_EXPORT CUresult cuMemAddressFree(CUdeviceptr address, size_t sizeBytes) {
   Session* session = Session::get();
   if (!session) return CUDA_ERROR_NOT_INITIALIZED;
   if (session->allocations().find(address)) return CUDA_ERROR_INVALID_VALUE;  // still mapped
-  std::lock_guard lock(reservations().mutex);
-  auto entry = reservations().sizes.find(address);
-  if (entry == reservations().sizes.end() || entry->second != sizeBytes) return CUDA_ERROR_INVALID_VALUE;
-  reservations().sizes.erase(entry);
+  const auto sizes = reservations.lock();
+  const auto entry = sizes->find(address);
+  if (entry == sizes->end() || entry->second != sizeBytes) return CUDA_ERROR_INVALID_VALUE;
+  sizes->erase(entry);
   session->addresses().free(address, sizeBytes);
   return CUDA_SUCCESS;
 }
