@@ -19,14 +19,6 @@ int matching(const cudaDeviceProp& wanted, const cudaDeviceProp& device) {
   return score;
 }
 
-cudaError_t onDeviceHandle(int ordinal, auto body) {
-  return onDriver([&] {
-    CUdevice device = 0;
-    cudaError_t error = deviceHandle(ordinal, &device);
-    return error != cudaSuccess ? error : toRuntime(body(device));
-  });
-}
-
 }  // namespace
 }  // namespace vgpu::cudart
 
@@ -48,7 +40,7 @@ cudaError_t cudaSetDevice(int device) {
 }
 
 cudaError_t cudaInitDevice(int device, unsigned int deviceFlags, unsigned int flags) {
-  return onDeviceHandle(device, [&](CUdevice handle) {
+  return onDevice(device, [&](CUdevice handle) {
     cudaError_t error = cudaSuccess;
     constexpr unsigned kFlagsAreValid = cudaInitDeviceFlagsAreValid;
     if ((flags & ~kFlagsAreValid) != 0) return cudaErrorInvalidValue;
@@ -109,7 +101,7 @@ cudaError_t cudaDeviceSynchronize() {
 }
 
 cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int device) {
-  return onDeviceHandle(device, [&](CUdevice handle) {
+  return onDevice(device, [&](CUdevice handle) {
     return driver::cuDeviceGetAttribute(value, static_cast<CUdevice_attribute>(attribute), handle);
   });
 }
@@ -170,8 +162,7 @@ cudaError_t cudaDeviceGetByPCIBusId(int* device, const char* id) {
 }
 
 cudaError_t cudaDeviceGetPCIBusId(char* id, int length, int device) {
-  return onDeviceHandle(device,
-                        [&](CUdevice handle) { return driver::cuDeviceGetPCIBusId(id, length, handle); });
+  return onDevice(device, [&](CUdevice handle) { return driver::cuDeviceGetPCIBusId(id, length, handle); });
 }
 
 cudaError_t cudaDeviceFlushGPUDirectRDMAWrites(cudaFlushGPUDirectRDMAWritesTarget target,
@@ -183,7 +174,7 @@ cudaError_t cudaDeviceFlushGPUDirectRDMAWrites(cudaFlushGPUDirectRDMAWritesTarge
 }
 
 cudaError_t cudaDeviceGetP2PAttribute(int* value, cudaDeviceP2PAttr attribute, int source, int destination) {
-  return onDeviceHandle(source, [&](CUdevice from) {
+  return onDevice(source, [&](CUdevice from) {
     CUdevice to = 0;
     cudaError_t error = deviceHandle(destination, &to);
     if (error != cudaSuccess) return error;
@@ -193,7 +184,7 @@ cudaError_t cudaDeviceGetP2PAttribute(int* value, cudaDeviceP2PAttr attribute, i
 }
 
 cudaError_t cudaDeviceCanAccessPeer(int* can, int device, int peer) {
-  return onDeviceHandle(device, [&](CUdevice from) {
+  return onDevice(device, [&](CUdevice from) {
     CUdevice to = 0;
     cudaError_t error = deviceHandle(peer, &to);
     return error != cudaSuccess ? error : toRuntime(driver::cuDeviceCanAccessPeer(can, from, to));

@@ -2,23 +2,9 @@
 #include "shim/cudart/driver.h"
 #include "shim/cudart/state.h"
 
-namespace vgpu::cudart {
-namespace {
-
 static_assert(sizeof(cudaMemPoolProps) == sizeof(CUmemPoolProps));
 static_assert(sizeof(cudaMemAccessDesc) == sizeof(CUmemAccessDesc));
 static_assert(sizeof(cudaMemLocation) == sizeof(CUmemLocation));
-
-cudaError_t onDevice(int ordinal, auto body) {
-  return onDriver([&] {
-    CUdevice device = 0;
-    cudaError_t error = deviceHandle(ordinal, &device);
-    return error != cudaSuccess ? error : toRuntime(body(device));
-  });
-}
-
-}  // namespace
-}  // namespace vgpu::cudart
 
 using namespace vgpu::cudart;  // NOLINT: this file is the C interface of that namespace
 

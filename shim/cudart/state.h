@@ -79,7 +79,17 @@ cudaError_t onDriver(Body body) {
   return record(error);
 }
 
-// The same with a context current.
+// The same about one device: the body takes its handle.
+template <class Body>
+cudaError_t onDevice(int ordinal, Body body) {
+  return onDriver([&] {
+    CUdevice device = 0;
+    cudaError_t error = deviceHandle(ordinal, &device);
+    return error != cudaSuccess ? error : toRuntime(body(device));
+  });
+}
+
+// The same as onDriver with a context current.
 template <class Body>
 cudaError_t onContext(Body body) {
   cudaError_t error = ensureContext();

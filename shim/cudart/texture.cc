@@ -18,6 +18,11 @@ cudaError_t linearFormat(const cudaChannelFormatDesc& channel, CUarray_format* f
   return error;
 }
 
+template <class To, class From>
+void copyRows(const From& from, To& to) {
+  to.width = from.width, to.height = from.height, to.pitchInBytes = from.pitchInBytes;
+}
+
 cudaError_t driverForm(const cudaResourceDesc& resource, CUDA_RESOURCE_DESC* out) {
   *out = {};
   out->resType = static_cast<CUresourcetype>(resource.resType);
@@ -37,9 +42,7 @@ cudaError_t driverForm(const cudaResourceDesc& resource, CUDA_RESOURCE_DESC* out
     case cudaResourceTypePitch2D: {
       const auto& pitched = resource.res.pitch2D;
       out->res.pitch2D.devPtr = reinterpret_cast<CUdeviceptr>(pitched.devPtr);
-      out->res.pitch2D.width = pitched.width;
-      out->res.pitch2D.height = pitched.height;
-      out->res.pitch2D.pitchInBytes = pitched.pitchInBytes;
+      copyRows(pitched, out->res.pitch2D);
       return linearFormat(pitched.desc, &out->res.pitch2D.format, &out->res.pitch2D.numChannels);
     }
     default:
@@ -66,69 +69,63 @@ cudaError_t runtimeForm(const CUDA_RESOURCE_DESC& resource, cudaResourceDesc* ou
     default: {
       const auto& pitched = resource.res.pitch2D;
       out->res.pitch2D.devPtr = reinterpret_cast<void*>(pitched.devPtr);
-      out->res.pitch2D.width = pitched.width;
-      out->res.pitch2D.height = pitched.height;
-      out->res.pitch2D.pitchInBytes = pitched.pitchInBytes;
+      copyRows(pitched, out->res.pitch2D);
       return toRuntime(pitched.format, pitched.numChannels, &out->res.pitch2D.desc);
     }
   }
 }
 
+// Enumerations of both interfaces have the same values.
+template <class To, class From>
+void assign(To& to, From from) {
+  to = static_cast<To>(from);
+}
+
+// The fields of a texture's description that both interfaces have under one name.
+template <class To, class From>
+To sameSampling(const From& from) {
+  To to{};
+  for (size_t i = 0; i < std::size(from.addressMode); ++i) assign(to.addressMode[i], from.addressMode[i]);
+  assign(to.filterMode, from.filterMode);
+  assign(to.mipmapFilterMode, from.mipmapFilterMode);
+  to.maxAnisotropy = from.maxAnisotropy;
+  to.mipmapLevelBias = from.mipmapLevelBias;
+  to.minMipmapLevelClamp = from.minMipmapLevelClamp;
+  to.maxMipmapLevelClamp = from.maxMipmapLevelClamp;
+  std::copy(std::begin(from.borderColor), std::end(from.borderColor), std::begin(to.borderColor));
+  return to;
+}
+
 CUDA_TEXTURE_DESC driverForm(const cudaTextureDesc& texture) {
-  CUDA_TEXTURE_DESC out{};
-  std::transform(std::begin(texture.addressMode), std::end(texture.addressMode), std::begin(out.addressMode),
-                 [](cudaTextureAddressMode mode) { return static_cast<CUaddress_mode>(mode); });
-  out.filterMode = static_cast<CUfilter_mode>(texture.filterMode);
+  auto out = sameSampling<CUDA_TEXTURE_DESC>(texture);
   if (texture.readMode == cudaReadModeElementType) out.flags |= CU_TRSF_READ_AS_INTEGER;
   if (texture.normalizedCoords != 0) out.flags |= CU_TRSF_NORMALIZED_COORDINATES;
   if (texture.sRGB != 0) out.flags |= CU_TRSF_SRGB;
   if (texture.disableTrilinearOptimization != 0) out.flags |= CU_TRSF_DISABLE_TRILINEAR_OPTIMIZATION;
   if (texture.seamlessCubemap != 0) out.flags |= CU_TRSF_SEAMLESS_CUBEMAP;
-  out.maxAnisotropy = texture.maxAnisotropy;
-  out.mipmapFilterMode = static_cast<CUfilter_mode>(texture.mipmapFilterMode);
-  out.mipmapLevelBias = texture.mipmapLevelBias;
-  out.minMipmapLevelClamp = texture.minMipmapLevelClamp;
-  out.maxMipmapLevelClamp = texture.maxMipmapLevelClamp;
-  std::copy(std::begin(texture.borderColor), std::end(texture.borderColor), std::begin(out.borderColor));
   return out;
 }
 
 cudaTextureDesc runtimeForm(const CUDA_TEXTURE_DESC& texture) {
-  cudaTextureDesc out{};
+  auto out = sameSampling<cudaTextureDesc>(texture);
   auto has = [&](unsigned flag) { return (texture.flags & flag) != 0 ? 1 : 0; };
-  std::transform(std::begin(texture.addressMode), std::end(texture.addressMode), std::begin(out.addressMode),
-                 [](CUaddress_mode mode) { return static_cast<cudaTextureAddressMode>(mode); });
-  out.filterMode = static_cast<cudaTextureFilterMode>(texture.filterMode);
   out.readMode = has(CU_TRSF_READ_AS_INTEGER) != 0 ? cudaReadModeElementType : cudaReadModeNormalizedFloat;
   out.normalizedCoords = has(CU_TRSF_NORMALIZED_COORDINATES);
   out.sRGB = has(CU_TRSF_SRGB);
   out.disableTrilinearOptimization = has(CU_TRSF_DISABLE_TRILINEAR_OPTIMIZATION);
   out.seamlessCubemap = has(CU_TRSF_SEAMLESS_CUBEMAP);
-  out.maxAnisotropy = texture.maxAnisotropy;
-  out.mipmapFilterMode = static_cast<cudaTextureFilterMode>(texture.mipmapFilterMode);
-  out.mipmapLevelBias = texture.mipmapLevelBias;
-  out.minMipmapLevelClamp = texture.minMipmapLevelClamp;
-  out.maxMipmapLevelClamp = texture.maxMipmapLevelClamp;
-  std::copy(std::begin(texture.borderColor), std::end(texture.borderColor), std::begin(out.borderColor));
   return out;
 }
 
-CUDA_RESOURCE_VIEW_DESC driverForm(const cudaResourceViewDesc& view) {
-  CUDA_RESOURCE_VIEW_DESC out{};
-  out.format = static_cast<CUresourceViewFormat>(view.format);
-  out.width = view.width, out.height = view.height, out.depth = view.depth;
-  out.firstMipmapLevel = view.firstMipmapLevel, out.lastMipmapLevel = view.lastMipmapLevel;
-  out.firstLayer = view.firstLayer, out.lastLayer = view.lastLayer;
-  return out;
-}
-
-cudaResourceViewDesc runtimeForm(const CUDA_RESOURCE_VIEW_DESC& view) {
-  cudaResourceViewDesc out{};
-  out.format = static_cast<cudaResourceViewFormat>(view.format);
-  out.width = view.width, out.height = view.height, out.depth = view.depth;
-  out.firstMipmapLevel = view.firstMipmapLevel, out.lastMipmapLevel = view.lastMipmapLevel;
-  out.firstLayer = view.firstLayer, out.lastLayer = view.lastLayer;
-  return out;
+// A view is the same in both interfaces.
+template <class To, class From>
+To sameView(const From& from) {
+  To to{};
+  assign(to.format, from.format);
+  to.width = from.width, to.height = from.height, to.depth = from.depth;
+  to.firstMipmapLevel = from.firstMipmapLevel, to.lastMipmapLevel = from.lastMipmapLevel;
+  to.firstLayer = from.firstLayer, to.lastLayer = from.lastLayer;
+  return to;
 }
 
 cudaError_t createTexture(cudaTextureObject_t* object, const cudaResourceDesc* resource,
@@ -138,7 +135,7 @@ cudaError_t createTexture(cudaTextureObject_t* object, const cudaResourceDesc* r
   if (cudaError_t error = driverForm(*resource, &resourceForm); error != cudaSuccess) return error;
   CUDA_TEXTURE_DESC textureForm = driverForm(*texture);
   CUDA_RESOURCE_VIEW_DESC viewForm{};
-  if (view != nullptr) viewForm = driverForm(*view);
+  if (view != nullptr) viewForm = sameView<CUDA_RESOURCE_VIEW_DESC>(*view);
   return toRuntime(
       driver::cuTexObjectCreate(object, &resourceForm, &textureForm, view != nullptr ? &viewForm : nullptr));
 }
@@ -180,7 +177,7 @@ cudaError_t cudaGetTextureObjectResourceViewDesc(cudaResourceViewDesc* view, cud
   return onContext([&] {
     CUDA_RESOURCE_VIEW_DESC found{};
     cudaError_t error = toRuntime(driver::cuTexObjectGetResourceViewDesc(&found, object));
-    if (error == cudaSuccess) *view = runtimeForm(found);
+    if (error == cudaSuccess) *view = sameView<cudaResourceViewDesc>(found);
     return error;
   });
 }

@@ -10,14 +10,10 @@ namespace {
 
 // Pools are of devices and pinned memory; the host's pools are not there.
 cudaError_t onDevicePool(const cudaMemLocation* location, cudaMemAllocationType type, auto body) {
-  return onDriver([&] {
-    if (location == nullptr) return cudaErrorInvalidValue;
-    bool ofDevice = location->type == cudaMemLocationTypeDevice && type == cudaMemAllocationTypePinned;
-    if (!ofDevice) return cudaErrorNotSupported;
-    CUdevice device = 0;
-    cudaError_t error = deviceHandle(location->id, &device);
-    return error != cudaSuccess ? error : toRuntime(body(device));
-  });
+  if (location == nullptr) return onDriver([] { return cudaErrorInvalidValue; });
+  bool ofDevice = location->type == cudaMemLocationTypeDevice && type == cudaMemAllocationTypePinned;
+  if (!ofDevice) return onDriver([] { return cudaErrorNotSupported; });
+  return onDevice(location->id, body);
 }
 
 }  // namespace
