@@ -21,7 +21,6 @@ enum class Kind : uint8_t {
   MipmappedArray,
   Link,
   Physical,
-  HostRegion,
   Graph,
   kCount
 };
