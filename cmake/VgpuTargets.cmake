@@ -22,6 +22,15 @@ function(vgpu_program name)
   install(TARGETS ${name} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endfunction()
 
+# vgpu_needs_only_glibc(TARGET): a shared library for other people's programs, whatever C++ library they have. What of
+# libstdc++ it does not use is dropped: that keeps the glibc that it asks for old (tools/check_exports).
+function(vgpu_needs_only_glibc target)
+  if(NOT VGPU_SANITIZE)
+    target_link_options(${target} PRIVATE
+      -static-libstdc++ -static-libgcc -Wl,--gc-sections -Wl,-z,defs -Wl,--exclude-libs,ALL)
+  endif()
+endfunction()
+
 # vgpu_guest_library(FILE SONAME S VERSION_SCRIPT F LINKS l... SOURCES ... DEPENDS ...): a shared library
 # that guest programs load, as lib/vgpu/FILE.so, with LINKS beside it. Needs nothing but glibc at run time.
 function(vgpu_guest_library file)
@@ -37,9 +46,7 @@ function(vgpu_guest_library file)
     target_link_options(${target} PRIVATE -Wl,--version-script=${ARG_VERSION_SCRIPT})
     set_target_properties(${target} PROPERTIES LINK_DEPENDS ${ARG_VERSION_SCRIPT})
   endif()
-  if(NOT VGPU_SANITIZE)
-    target_link_options(${target} PRIVATE -static-libstdc++ -static-libgcc -Wl,-z,defs -Wl,--exclude-libs,ALL)
-  endif()
+  vgpu_needs_only_glibc(${target})
   install(TARGETS ${target} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/vgpu)
   foreach(link ${ARG_LINKS})
     add_custom_command(TARGET ${target} POST_BUILD

@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <initializer_list>
 #include <set>
 #include <string>
@@ -33,6 +34,11 @@ inline testing::AssertionResult isSuccess(const char* expression, CUresult statu
 
 #define OK(call) ASSERT_PRED_FORMAT1(::vgpu::conformance::isSuccess, call)
 #define REFUSED(expected, call) EXPECT_EQ(expected, call)
+
+// First in a test that starts kernels. Where the CPU driver has no compiler beside it, the caller says so,
+// and only what needs none is checked.
+#define RUNS_KERNELS() \
+  if (std::getenv("VGPU_CONFORMANCE_WITHOUT_KERNELS")) GTEST_SKIP() << "starts kernels"
 
 // Kernels used by the tests, as text.
 extern const char* const kKernels;

@@ -61,6 +61,7 @@ TEST_F(Conformance, PointersAreDescribed) {
 }
 
 TEST_F(Conformance, PinnedMemoryIsSeenByBothSides) {
+  RUNS_KERNELS();
   unsigned* host = nullptr;
   OK(cuMemHostAlloc(reinterpret_cast<void**>(&host), 4096, CU_MEMHOSTALLOC_DEVICEMAP));
   for (unsigned i = 0; i < 1024; ++i) host[i] = i;
@@ -77,6 +78,7 @@ TEST_F(Conformance, PinnedMemoryIsSeenByBothSides) {
 }
 
 TEST_F(Conformance, RegisteredMemoryStaysWhereItIsAndIsCoherentAtSynchronisation) {
+  RUNS_KERNELS();
   alignas(4096) static unsigned memory[2048];
   for (unsigned i = 0; i < 2048; ++i) memory[i] = 2 * i;
   OK(cuMemHostRegister_v2(memory, sizeof memory, CU_MEMHOSTREGISTER_DEVICEMAP));
@@ -91,6 +93,7 @@ TEST_F(Conformance, RegisteredMemoryStaysWhereItIsAndIsCoherentAtSynchronisation
 }
 
 TEST_F(Conformance, ManagedMemoryHasOneAddress) {
+  RUNS_KERNELS();
   CUdeviceptr address;
   OK(cuMemAllocManaged(&address, 8192, CU_MEM_ATTACH_GLOBAL));
   auto* host = reinterpret_cast<unsigned*>(address);
@@ -139,6 +142,7 @@ TEST_F(Conformance, VirtualMemoryIsReservedMappedAndUsed) {
 }
 
 TEST_F(Conformance, StreamOrderedAllocationIsReusedInOrder) {
+  RUNS_KERNELS();
   CUstream stream;
   OK(cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING));
   for (int i = 0; i < 20; ++i) {

@@ -76,6 +76,7 @@ TEST_F(Conformance, ModuleListsItsFunctions) {
 }
 
 TEST_F(Conformance, GlobalsAreReadAndWrittenByBothSides) {
+  RUNS_KERNELS();
   CUdeviceptr counter;
   size_t bytes;
   OK(cuModuleGetGlobal_v2(&counter, &bytes, module_, "counter"));
@@ -92,6 +93,7 @@ TEST_F(Conformance, GlobalsAreReadAndWrittenByBothSides) {
 }
 
 TEST_F(Conformance, LibrariesBelongToNoContext) {
+  RUNS_KERNELS();
   CUlibrary library;
   OK(cuLibraryLoadData(&library, kKernels, nullptr, nullptr, 0, nullptr, nullptr, 0));
   unsigned count = 0;
@@ -170,6 +172,7 @@ TEST_F(Conformance, OccupancyFollowsTheBlock) {
 }
 
 TEST_F(Conformance, DynamicSharedMemoryIsLimitedByTheFunction) {
+  RUNS_KERNELS();
   CUfunction probe = function("dynamic_shared");
   const DeviceWords data(1);
   CUdeviceptr address = data.get();

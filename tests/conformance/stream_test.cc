@@ -53,6 +53,7 @@ TEST_F(Conformance, LaunchesAreRefusedAtOnceWhereTheyAreWrong) {
 }
 
 TEST_F(Conformance, BothFormsOfParametersArrive) {
+  RUNS_KERNELS();
   CUfunction add = function("add_one");
   const DeviceWords data(1);
   OK(cuMemsetD32_v2(data.get(), 0, 1));
@@ -74,6 +75,7 @@ TEST_F(Conformance, BothFormsOfParametersArrive) {
 }
 
 TEST_F(Conformance, StreamsKeepTheirOrderAndTheirProperties) {
+  RUNS_KERNELS();
   CUstream stream, other;
   OK(cuStreamCreateWithPriority(&stream, CU_STREAM_NON_BLOCKING, -1));
   OK(cuStreamCreateWithPriority(&other, CU_STREAM_DEFAULT, 0));
@@ -101,6 +103,7 @@ TEST_F(Conformance, StreamsKeepTheirOrderAndTheirProperties) {
 }
 
 TEST_F(Conformance, EventsOrderStreamsAndMeasureTime) {
+  RUNS_KERNELS();
   CUstream first, second;
   CUevent start, end;
   OK(cuStreamCreate(&first, CU_STREAM_NON_BLOCKING));
@@ -129,6 +132,7 @@ TEST_F(Conformance, EventsOrderStreamsAndMeasureTime) {
 }
 
 TEST_F(Conformance, QueriesSeeTheEndOfWork) {
+  RUNS_KERNELS();
   const DeviceWords data(1 << 16);
   CUevent done;
   OK(cuEventCreate(&done, CU_EVENT_DISABLE_TIMING));
@@ -228,6 +232,7 @@ TEST_F(Conformance, CaptureRefusesWhatIsUnsafe) {
 
 // Last of its file: it ends the context's usefulness.
 TEST_F(Conformance, WildStoreIsStickyInItsContextOnly) {
+  RUNS_KERNELS();
   // Where every call waits for its work, the launch itself tells.
   const CUresult launched =
       cuLaunchKernel(function("wild_store"), 1, 1, 1, 1, 1, 1, 0, nullptr, nullptr, nullptr);
