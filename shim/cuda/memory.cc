@@ -102,7 +102,7 @@ VGPU_EXPORT CUresult cuMemFree_v2(CUdeviceptr address) {
   const bool freeable = allocation && allocation->address == address &&
                         (allocation->kind == MemoryKind::Device || allocation->kind == MemoryKind::Managed);
   if (!freeable) return CUDA_ERROR_INVALID_VALUE;
-  if (allocation->pooled) return freePooledNow(submission, *allocation);
+  if (allocation->pool) return freePooledNow(submission, *allocation);
   if (allocation->kind == MemoryKind::Managed) return freeHostVisible(submission, *allocation);
   return release<call_number::UnmapDevice>(submission, *allocation);
 }

@@ -14,7 +14,7 @@ CUmemorytype typeOf(const Allocation& allocation) {
 
 template <class T>
 CUresult answer(void* out, T value) {
-  std::memcpy(out, &value, sizeof value);
+  std::memcpy(out, &value, sizeof(T));
   return CUDA_SUCCESS;
 }
 
@@ -26,7 +26,6 @@ CUresult hostPointer(const Allocation& allocation, uint64_t address, void* out) 
 
 CUresult attributeOf(const Allocation& allocation, uint64_t address, CUpointer_attribute attribute,
                      void* out) {
-  const bool pooled = allocation.pooled;
   switch (attribute) {
     case CU_POINTER_ATTRIBUTE_CONTEXT:
       return answer(out, allocation.context ? allocation.context->handle.bits() : 0);
@@ -59,9 +58,7 @@ CUresult attributeOf(const Allocation& allocation, uint64_t address, CUpointer_a
     case CU_POINTER_ATTRIBUTE_ACCESS_FLAGS:
       return answer(out, static_cast<unsigned>(CU_POINTER_ATTRIBUTE_ACCESS_FLAG_READWRITE));
     case CU_POINTER_ATTRIBUTE_MEMPOOL_HANDLE:
-      return answer(
-          out,
-          pooled ? reinterpret_cast<uint64_t>(Session::get()->pools().defaultPool(allocation.device)) : 0);
+      return answer(out, reinterpret_cast<CUmemoryPool>(allocation.pool));
     default:
       return CUDA_ERROR_NOT_SUPPORTED;
   }

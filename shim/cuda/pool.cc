@@ -10,16 +10,6 @@
 namespace vgpu::shim {
 namespace {
 
-// Which pool a pooled allocation came from, by its address.
-struct Owners {
-  std::mutex mutex;
-  std::map<uint64_t, MemoryPool*> pools;
-};
-Owners& owners() {
-  static auto* leaked = new Owners;
-  return *leaked;
-}
-
 auto retiredTest(const Submission& submission) {
   return [&submission](const PoolBlock& block) {
     if (block.stream->done.get() >= block.freedAt) return true;
@@ -41,9 +31,7 @@ void adopt(const Submission& submission, MemoryPool& pool, uint64_t address, uin
                                             .kind = MemoryKind::Device,
                                             .device = pool.device,
                                             .context = submission.context,
-                                            .pooled = true});
-  std::lock_guard lock(owners().mutex);
-  owners().pools[address] = &pool;
+                                            .pool = &pool});
 }
 
 CUresult allocate(CUdeviceptr* out, size_t sizeBytes, MemoryPool* pool, CUstream value, bool perThread) {
@@ -83,8 +71,7 @@ CUresult allocate(CUdeviceptr* out, size_t sizeBytes, MemoryPool* pool, CUstream
 
 // Memory of cuMemAlloc may be freed in stream order too; it then joins the device's default pool.
 MemoryPool& poolOf(const Submission& submission, const Allocation& allocation, uint64_t sizeBytes) {
-  std::lock_guard lock(owners().mutex);
-  if (auto entry = owners().pools.extract(allocation.address)) return *entry.mapped();
+  if (allocation.pool) return *allocation.pool;
   MemoryPool& pool = *submission.session->pools().defaultPool(allocation.device);
   submission.session->pools().allocated(pool, sizeBytes, true);
   return pool;

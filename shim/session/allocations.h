@@ -13,6 +13,7 @@
 namespace vgpu::shim {
 
 struct Context;
+struct MemoryPool;
 struct Coherence;
 
 enum class MemoryKind : uint8_t { Device, Pinned, Managed, Registered, Global, VirtualRange };
@@ -27,7 +28,7 @@ struct Allocation {
   uint64_t id = 0;                                 // CU_POINTER_ATTRIBUTE_BUFFER_ID: unique in the process
   uint64_t host = 0;                               // where the program sees it; 0: not at all
   bool shared = false;                             // host and device side are the same memory
-  bool pooled = false;                             // of cuMemAllocAsync
+  MemoryPool* pool = nullptr;                      // of cuMemAllocAsync: where it came from
   std::shared_ptr<Coherence> coherence = nullptr;  // where the carrier shares no memory
 
   bool hostVisible() const { return host != 0; }

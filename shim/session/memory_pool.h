@@ -77,7 +77,12 @@ class MemoryPools {
   }
   template <class Visit>
   void forEach(Visit&& visit) {
-    for (MemoryPool* pool : pools_) visit(*pool);
+    std::vector<MemoryPool*> all;  // the objects stay, also of pools that are destroyed meanwhile
+    {
+      std::lock_guard lock(mutex_);
+      all = pools_;
+    }
+    for (MemoryPool* pool : all) visit(*pool);
   }
   CUresult getAttribute(MemoryPool& pool, CUmemPool_attribute attribute, void* value);
   CUresult setAttribute(MemoryPool& pool, CUmemPool_attribute attribute, const void* value);

@@ -166,5 +166,36 @@ TEST_F(Conformance, StreamOrderedAllocationIsReusedInOrder) {
   OK(cuStreamDestroy_v2(stream));
 }
 
+TEST_F(Conformance, PooledMemoryNamesItsPool) {
+  CUmemPoolProps properties{};
+  properties.allocType = CU_MEM_ALLOCATION_TYPE_PINNED;
+  properties.location = {CU_MEM_LOCATION_TYPE_DEVICE, device_};
+  CUmemoryPool own, usual;
+  OK(cuMemPoolCreate(&own, &properties));
+  OK(cuDeviceGetDefaultMemPool(&usual, device_));
+  CUdeviceptr fromOwn, fromUsual, plain;
+  OK(cuMemAllocFromPoolAsync(&fromOwn, 4096, own, nullptr));
+  OK(cuMemAllocAsync(&fromUsual, 4096, nullptr));
+  OK(cuMemAlloc_v2(&plain, 4096));
+  const auto poolOf = [](CUdeviceptr address) {
+    CUmemoryPool pool = nullptr;
+    EXPECT_EQ(cuPointerGetAttribute(&pool, CU_POINTER_ATTRIBUTE_MEMPOOL_HANDLE, address), CUDA_SUCCESS);
+    return pool;
+  };
+  EXPECT_EQ(poolOf(fromOwn), own);
+  EXPECT_EQ(poolOf(fromOwn + 4095), own);
+  EXPECT_EQ(poolOf(fromUsual), usual);
+  EXPECT_EQ(poolOf(plain), nullptr);
+  // What is freed goes back where it came from.
+  OK(cuMemFreeAsync(fromOwn, nullptr));
+  OK(cuStreamSynchronize(nullptr));
+  uint64_t used = 1;
+  OK(cuMemPoolGetAttribute(own, CU_MEMPOOL_ATTR_USED_MEM_CURRENT, &used));
+  EXPECT_EQ(used, 0u);
+  OK(cuMemFreeAsync(fromUsual, nullptr));
+  OK(cuMemFree_v2(plain));
+  OK(cuMemPoolDestroy(own));
+}
+
 }  // namespace
 }  // namespace vgpu::conformance
