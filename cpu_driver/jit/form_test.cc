@@ -28,9 +28,11 @@ class EveryForm : public ::testing::TestWithParam<Form> {
     return result;
   }
 
-  std::vector<uint32_t> run(const std::string& body, const LaunchShape& shape, size_t words,
-                            uint32_t sharedBytes = 0, RunStatus expected = RunStatus::Done) {
-    std::vector<uint32_t> out(words, 0xdeadbeef);
+  // One word a thread of the launch, which begins as 0xdeadbeef.
+  std::vector<uint32_t> run(const std::string& body, const LaunchShape& shape, uint32_t sharedBytes = 0,
+                            RunStatus expected = RunStatus::Done) {
+    const auto &grid = shape.grid, &block = shape.block;
+    std::vector<uint32_t> out(size_t{grid.x} * grid.y * grid.z * block.x * block.y * block.z);
     for (const Dim3 specialised : {Dim3{0, 0, 0}, shape.block}) {
       std::fill(out.begin(), out.end(), 0xdeadbeef);
       auto kernel = built(body, sharedBytes, specialised);
@@ -42,6 +44,8 @@ class EveryForm : public ::testing::TestWithParam<Form> {
     return out;
   }
 };
+
+LaunchShape oneBlock(uint32_t threads) { return {.grid = {1, 1, 1}, .block = {threads, 1, 1}}; }
 
 INSTANTIATE_TEST_SUITE_P(Forms, EveryForm, ::testing::Values(Form::Loops, Form::Fibers),
                          [](const auto& info) { return std::string(kernel::formName(info.param)); });
@@ -72,13 +76,13 @@ entry:
 
 TEST_P(EveryForm, EachThreadOfEachBlockRunsOnce) {
   const auto out = run(kernelText("  %v = add i32 %i, 7\n  store i32 %v, ptr %slot\n  ret void"),
-                       {.grid = {5, 1, 1}, .block = {70, 1, 1}}, 350);
+                       {.grid = {5, 1, 1}, .block = {70, 1, 1}});
   for (uint32_t i = 0; i < out.size(); ++i) ASSERT_EQ(out[i], i + 7);
 }
 
 TEST_P(EveryForm, TwoWorkersShareTheBlocks) {
   const auto out = run(kernelText("  store i32 %i, ptr %slot\n  ret void"),
-                       {.grid = {1000, 1, 1}, .block = {32, 1, 1}, .workers = 2}, 32000);
+                       {.grid = {1000, 1, 1}, .block = {32, 1, 1}, .workers = 2});
   for (uint32_t i = 0; i < out.size(); ++i) ASSERT_EQ(out[i], i);
 }
 
@@ -102,7 +106,7 @@ TEST_P(EveryForm, IndicesOfThreeDimensions) {
   %v = or i32 %w, %lane
   store i32 %v, ptr %p
   ret void)"),
-                       {.grid = {1, 2, 1}, .block = {5, 4, 3}}, 120);
+                       {.grid = {1, 2, 1}, .block = {5, 4, 3}});
   for (uint32_t i = 0; i < out.size(); ++i) ASSERT_EQ(out[i], (i % 60 / 32) << 8 | (i % 60 % 32));
 }
 
@@ -118,7 +122,7 @@ TEST_P(EveryForm, ABarrierShowsWhatOthersWrote) {
   %v = load i32, ptr %theirs
   store i32 %v, ptr %slot
   ret void)"),
-                       {.grid = {3, 1, 1}, .block = {200, 1, 1}}, 600, 1024);
+                       {.grid = {3, 1, 1}, .block = {200, 1, 1}}, 1024);
   for (uint32_t i = 0; i < out.size(); ++i) ASSERT_EQ(out[i], 199 - i % 200);
 }
 
@@ -151,7 +155,7 @@ done:
   %sum = load i32, ptr %shared
   store i32 %sum, ptr %slot
   ret void)"),
-                       {.grid = {2, 1, 1}, .block = {256, 1, 1}}, 512, 1024);
+                       {.grid = {2, 1, 1}, .block = {256, 1, 1}}, 1024);
   for (uint32_t i = 0; i < out.size(); ++i) ASSERT_EQ(out[i], i < 256 ? 32640u : 98176u);
 }
 
@@ -172,7 +176,7 @@ stay:
   ret void
 end:
   ret void)"),
-                       {.grid = {1, 1, 1}, .block = {100, 1, 1}}, 100, 400);
+                       oneBlock(100), 400);
   for (uint32_t i = 0; i < out.size(); ++i) ASSERT_EQ(out[i], i <= 40 ? 40 - i : 0u);
 }
 
@@ -198,7 +202,7 @@ b:
   %vb = load i32, ptr %theirs
   store i32 %vb, ptr %slot
   ret void)"),
-                       {.grid = {1, 1, 1}, .block = {64, 1, 1}}, 64, 256);
+                       oneBlock(64), 256);
   for (uint32_t i = 0; i < out.size(); ++i) ASSERT_EQ(out[i], (63 - i) + (i % 2 == 1 ? 1000 : 0));
 }
 
@@ -221,7 +225,7 @@ consume:
   %w = load i32, ptr %theirs
   store i32 %w, ptr %slot
   ret void)"),
-                       {.grid = {1, 1, 1}, .block = {64, 1, 1}}, 64, 128);
+                       oneBlock(64), 128);
   for (uint32_t i = 0; i < out.size(); ++i) ASSERT_EQ(out[i], i < 32 ? 0 : (i - 32) * 3);
 }
 
@@ -237,7 +241,7 @@ TEST_P(EveryForm, ABarrierCountsAndVotes) {
   %d = add i32 %c, %b
   store i32 %d, ptr %slot
   ret void)"),
-                       {.grid = {1, 1, 1}, .block = {50, 1, 1}}, 50);
+                       oneBlock(50));
   for (const uint32_t value : out) ASSERT_EQ(value, 1010u);
 }
 
@@ -258,7 +262,7 @@ done:
   %r = extractvalue { i32, i1 } %all, 0
   store i32 %r, ptr %slot
   ret void)"),
-                       {.grid = {1, 1, 1}, .block = {128, 1, 1}}, 128);
+                       oneBlock(128));
   for (uint32_t i = 0; i < out.size(); ++i) ASSERT_EQ(out[i], 496 + (i / 32) * 1024);
 }
 
@@ -275,7 +279,7 @@ work:
   br label %end
 end:
   ret void)"),
-                       {.grid = {1, 1, 1}, .block = {96, 1, 1}}, 96);
+                       oneBlock(96));
   for (uint32_t i = 0; i < out.size(); ++i) ASSERT_EQ(out[i], i < 32 ? (i ^ 1) : 0);
 }
 
@@ -297,7 +301,7 @@ b:
   %rb = extractvalue { i32, i1 } %pb, 0
   store i32 %rb, ptr %slot
   ret void)"),
-                       {.grid = {1, 1, 1}, .block = {32, 1, 1}}, 32);
+                       oneBlock(32));
   for (uint32_t i = 0; i < out.size(); ++i) ASSERT_EQ(out[i], i % 2 == 1 ? (i - 1) + 200 : (i + 1) + 100);
 }
 
@@ -308,7 +312,7 @@ TEST_P(EveryForm, PartialMasksMeetApart) {
   %r = call i32 @vgpu.redux(i32 0, i32 %mask, i32 %tid)
   store i32 %r, ptr %slot
   ret void)"),
-                       {.grid = {1, 1, 1}, .block = {32, 1, 1}}, 32);
+                       oneBlock(32));
   for (uint32_t i = 0; i < out.size(); ++i) ASSERT_EQ(out[i], i < 16 ? 120u : 376u);
 }
 
@@ -331,7 +335,7 @@ TEST_P(EveryForm, VotesAndMatches) {
   %z = or i32 %y, %mask
   store i32 %z, ptr %slot
   ret void)"),
-                       {.grid = {1, 1, 1}, .block = {64, 1, 1}}, 64);
+                       oneBlock(64));
   for (const uint32_t value : out) ASSERT_EQ(value, 16u);
 }
 
@@ -347,7 +351,7 @@ a:
 b:
   store i32 %all, ptr %slot
   ret void)"),
-                       {.grid = {1, 1, 1}, .block = {32, 1, 1}}, 32);
+                       oneBlock(32));
   for (uint32_t i = 0; i < out.size(); ++i) ASSERT_EQ(out[i], i < 5 ? 31u : 0xffffffffu);
 }
 
@@ -358,7 +362,7 @@ TEST_P(EveryForm, MissingLanesAreNotWaitedFor) {
   %yes = call i32 @vgpu.vote(i32 1, i32 -1, i1 true)
   store i32 %yes, ptr %slot
   ret void)"),
-                       {.grid = {1, 1, 1}, .block = {52, 1, 1}}, 52);
+                       oneBlock(52));
   for (const uint32_t value : out) ASSERT_EQ(value, 1u);
 }
 
@@ -386,7 +390,7 @@ set:
   br label %end
 end:
   ret void)"),
-                       {.grid = {1, 1, 1}, .block = {32, 1, 1}}, 32, 64);
+                       oneBlock(32), 64);
   ASSERT_EQ(out[0], 77u);
 }
 
@@ -414,7 +418,7 @@ set:
   ret void)");
   for (unsigned workers : {1u, 2u}) {
     const auto out =
-        run(body, {.grid = {64, 1, 1}, .block = {32, 1, 1}, .cooperative = true, .workers = workers}, 2048);
+        run(body, {.grid = {64, 1, 1}, .block = {32, 1, 1}, .cooperative = true, .workers = workers});
     for (uint32_t i = 0; i < out.size(); ++i) ASSERT_EQ(out[i], 64 - i / 32);
   }
 }
@@ -433,7 +437,7 @@ spin:
 end:
   ret void)");
   for (unsigned workers : {1u, 2u}) {
-    const auto out = run(body, {.grid = {2, 1, 1}, .block = {32, 1, 1}, .workers = workers}, 64);
+    const auto out = run(body, {.grid = {2, 1, 1}, .block = {32, 1, 1}, .workers = workers});
     for (uint32_t i = 0; i < out.size(); ++i) ASSERT_EQ(out[i], i / 32);
   }
 }
@@ -457,7 +461,7 @@ TEST_P(EveryForm, LocalArraysBelongToAThread) {
   %w = add i32 %w0, %s
   store i32 %w, ptr %slot
   ret void)"),
-                       {.grid = {2, 1, 1}, .block = {48, 1, 1}}, 96);
+                       {.grid = {2, 1, 1}, .block = {48, 1, 1}});
   for (uint32_t i = 0; i < out.size(); ++i) ASSERT_EQ(out[i], i + 1);
 }
 
@@ -494,7 +498,7 @@ in:
   ret void
 }
 )"),
-                       {.grid = {1, 1, 1}, .block = {64, 1, 1}}, 64);
+                       oneBlock(64));
   for (uint32_t i = 0; i < out.size(); ++i) ASSERT_EQ(out[i], i % 2 == 1 ? 0u : 55u);
 }
 
@@ -508,7 +512,7 @@ store:
   br label %end
 end:
   ret void)"),
-      {.grid = {4, 1, 1}, .block = {32, 1, 1}}, 128, 0, RunStatus::IllegalAddress);
+      {.grid = {4, 1, 1}, .block = {32, 1, 1}}, 0, RunStatus::IllegalAddress);
 }
 
 TEST_P(EveryForm, TrapEndsTheLaunch) {
@@ -520,7 +524,7 @@ die:
   unreachable
 end:
   ret void)"),
-      {.grid = {4, 1, 1}, .block = {32, 1, 1}}, 128, 0, RunStatus::Trap);
+      {.grid = {4, 1, 1}, .block = {32, 1, 1}}, 0, RunStatus::Trap);
 }
 
 TEST_P(EveryForm, OnlyAKernelThatMustEndSoonHasABoundOfSteps) {
