@@ -91,6 +91,8 @@ class FiberLowering {
         return "vgpu_match_all";
       case Marker::Redux:
         return "vgpu_redux";
+      case Marker::Matrix:
+        return "vgpu_matrix";
       case Marker::ActiveMask:
         return "vgpu_activemask";
       case Marker::Exit:

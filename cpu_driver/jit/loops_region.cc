@@ -647,6 +647,15 @@ void Region::storeDiverged() {
             set(offsetof(LoopsRequest, mask), arguments[0]);
             set(offsetof(LoopsRequest, value), arguments[1]);
             break;
+          case Marker::Matrix:
+            wait(LoopsWait::Matrix);
+            set(offsetof(LoopsRequest, mode), builder.getInt32(0));
+            set(offsetof(LoopsRequest, mask), builder.getInt32(~0u));
+            set(offsetof(LoopsRequest, value), builder.CreatePtrToInt(arguments[1], builder.getInt64Ty()));
+            set(offsetof(LoopsRequest, b), builder.CreateTrunc(arguments[0], builder.getInt32Ty()));
+            set(offsetof(LoopsRequest, c),
+                builder.CreateTrunc(builder.CreateLShr(arguments[0], 32), builder.getInt32Ty()));
+            break;
           default:
             wait(LoopsWait::ActiveMask);
             break;

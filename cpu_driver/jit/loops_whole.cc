@@ -323,9 +323,20 @@ class Whole {
     } else if (plan_.shape.size == kernel::kWarpSize && inlineWarpOperation(point.operation) &&
                constantMode(point)) {
       emitTogetherOperation(builder, region, key, target);
+    } else if (point.operation == Marker::Matrix) {
+      emitTogetherMatrix(builder, region, target);
     } else {
       emitDiverge(builder, region, {key}, nullptr);
     }
+  }
+
+  // The operands' array is the list of the lanes' registers that the service wants.
+  void emitTogetherMatrix(IRBuilder<>& builder, Region& region, unsigned target) {
+    Value* operation = plan_.points[target].call->getArgOperand(0);
+    auto service = parts_.code.service("vgpu_loops_matrix", builder.getVoidTy(),
+                                       {builder.getInt64Ty(), builder.getPtrTy()});
+    builder.CreateCall(service, {operation, region.operandArray(target, 1)});
+    builder.CreateBr(heads_[target]);
   }
 
   static bool constantMode(const Point& point) {
@@ -536,6 +547,11 @@ class Whole {
         break;
       case Marker::MatchAll:
         wait(LoopsWait::MatchAll), mode(zero), mask(argument(0)), value(argument(1));
+        break;
+      case Marker::Matrix:
+        wait(LoopsWait::Matrix), mode(zero), mask(builder.getInt32(~0u)), b(argument(0));
+        c(builder.CreateLShr(argument(0), 32));
+        value(builder.CreatePtrToInt(argument(1), builder.getInt64Ty()));
         break;
       default:
         wait(LoopsWait::ActiveMask);

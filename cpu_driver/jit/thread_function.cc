@@ -59,6 +59,7 @@ constexpr std::array<Row, static_cast<size_t>(Marker::Count)> kRows = {{
     {"vgpu.match.any", "iil", 'm', true},
     {"vgpu.match.all", "sil", 'm', true},
     {"vgpu.redux", "iiii", 'm', true},
+    {"vgpu.matrix", "vlp", 'm', true},
     {"vgpu.activemask", "i", 't', true},
     {"vgpu.exit", "v", 'm', false, false},
     {"vgpu.trap", "v", 'm', false, false},

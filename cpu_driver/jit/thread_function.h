@@ -88,6 +88,8 @@ enum class Marker {
   MatchAny,  // vgpu.match.any: i32 (i32 mask, i64 value), also for 32 bits, zero extended
   MatchAll,  // vgpu.match.all: { i32, i1 } (i32 mask, i64 value)
   Redux,     // vgpu.redux: i32 (i32 operation, i32 mask, i32 value); ReduxOperation
+  Matrix,    // vgpu.matrix: void (i64 operation, ptr registers), of all lanes; kernel/matrix_operation.h's
+             // MatrixOperation, a constant, and the lane's MatrixRegisters
   ActiveMask,  // vgpu.activemask: i32 (), no rendezvous
   // Ends of a thread. Not returning: follow with unreachable.
   Exit,        // vgpu.exit: void ()

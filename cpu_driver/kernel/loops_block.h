@@ -29,6 +29,7 @@ enum class LoopsWait : uint32_t {
   MatchAny,
   MatchAll,
   Redux,
+  Matrix,
   ActiveMask,
   Barrier,
   Arrive,

@@ -7,6 +7,7 @@
 #include "cpu_driver/kernel/fiber_block.h"
 #include "cpu_driver/kernel/imports.h"
 #include "cpu_driver/kernel/loops_block.h"
+#include "cpu_driver/kernel/matrix.h"
 #include "cpu_driver/kernel/running.h"
 
 namespace vgpu::kernel {
@@ -66,12 +67,24 @@ uint32_t redux(ThreadContext* thread, uint32_t operation, uint32_t mask, uint32_
       FiberBlock::of(thread).warpOperation(thread, {WarpOperation::Redux, operation, mask, value, 0, 0}));
 }
 
+void matrix(ThreadContext* thread, uint64_t operation, MatrixRegisters* registers) {
+  FiberBlock::of(thread).warpOperation(
+      thread, {WarpOperation::Matrix, 0, ~0u, reinterpret_cast<uintptr_t>(registers),
+               static_cast<uint32_t>(operation), static_cast<uint32_t>(operation >> 32)});
+}
+
 uint32_t activeMask(ThreadContext* thread) {
   return FiberBlock::of(thread).activeMask(thread, __builtin_return_address(0));
 }
 
 void yieldThread(ThreadContext* thread) { FiberBlock::of(thread).yield(thread); }
 void exitThread(ThreadContext* thread) { FiberBlock::of(thread).exit(thread); }
+
+// Loops: the lanes of a whole group.
+void matrixTogether(uint64_t operation, MatrixRegisters* const* lanes) {
+  FollowsPointers guard;
+  completeMatrixOperation(MatrixOperation::unpack(operation), lanes);
+}
 
 // Both forms.
 
@@ -195,6 +208,8 @@ const Import* table(uint32_t& count) {
       {"vgpu_match_any", address(matchAny)},
       {"vgpu_match_all", address(matchAll)},
       {"vgpu_redux", address(redux)},
+      {"vgpu_matrix", address(matrix)},
+      {"vgpu_loops_matrix", address(matrixTogether)},
       {"vgpu_activemask", address(activeMask)},
       {"vgpu_yield", address(yieldThread)},
       {"vgpu_exit", address(exitThread)},

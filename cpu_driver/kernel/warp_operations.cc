@@ -2,6 +2,9 @@
 
 #include <bit>
 
+#include "cpu_driver/kernel/matrix.h"
+#include "cpu_driver/kernel/running.h"
+
 namespace vgpu::kernel {
 namespace {
 
@@ -87,6 +90,19 @@ void match(uint32_t arrived, const WarpRequest* const requests[32], uint64_t res
   });
 }
 
+void matrix(uint32_t arrived, const WarpRequest* const requests[32], uint64_t results[32]) {
+  const WarpRequest& first = *requests[std::countr_zero(arrived)];
+  MatrixRegisters* lanes[32] = {};
+  forEachLane(arrived, [&](uint32_t lane) {
+    lanes[lane] = reinterpret_cast<MatrixRegisters*>(requests[lane]->value);
+    results[lane] = 0;
+  });
+  Running* const now = running();  // none where no kernel runs, as in a test of this file
+  if (now) ++now->serviceDepth;    // rows lie where the kernel says: a fault there is its own
+  completeMatrixOperation(MatrixOperation::unpack(uint64_t{first.c} << 32 | first.b), lanes);
+  if (now) --now->serviceDepth;
+}
+
 }  // namespace
 
 void completeWarpOperation(uint32_t arrived, const WarpRequest* const requests[32], uint64_t results[32]) {
@@ -119,6 +135,8 @@ void completeWarpOperation(uint32_t arrived, const WarpRequest* const requests[3
     case WarpOperation::MatchAll:
       match(arrived, requests, results);
       return;
+    case WarpOperation::Matrix:
+      return matrix(arrived, requests, results);
   }
 }
 

@@ -7,16 +7,16 @@
 
 namespace vgpu::kernel {
 
-enum class WarpOperation : uint8_t { Sync, Shuffle, Vote, MatchAny, MatchAll, Redux };
+enum class WarpOperation : uint8_t { Sync, Shuffle, Vote, MatchAny, MatchAll, Redux, Matrix };
 
 // One lane's operands. The numbers of `mode` are those of jit/thread_function.h.
 struct WarpRequest {
   WarpOperation operation = WarpOperation::Sync;
   uint32_t mode = 0;
   uint32_t mask = 0;
-  uint64_t value = 0;  // shuffle, match, redux: the value; vote: the predicate
-  uint32_t b = 0;      // shuffle: lane or distance
-  uint32_t c = 0;      // shuffle: clamp and segment mask
+  uint64_t value = 0;  // shuffle, match, redux: the value; vote: the predicate; matrix: of MatrixRegisters
+  uint32_t b = 0;      // shuffle: lane or distance; matrix: the operation's low half
+  uint32_t c = 0;      // shuffle: clamp and segment mask; matrix: the operation's high half
 
   bool meets(const WarpRequest& other) const {
     return operation == other.operation && mode == other.mode && mask == other.mask;

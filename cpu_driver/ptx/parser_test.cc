@@ -139,11 +139,11 @@ TEST(Bodies, AreWrittenInManyWays) {
 
 TEST(Bodies, RefusedInstructionsAreNamedAtFirstUse) {
   auto module = loaded(
-      ".entry k { .reg .b32 %r<9>; mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 "
-      "{%r0},{%r1},{%r2},{%r3};\n ret; }\n.entry good { ret; }\n");
+      ".entry k { .reg .b32 %r<9>; mma.sp.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 "
+      "{%r0},{%r1},{%r2},{%r3}, %r4, 0x0;\n ret; }\n.entry good { ret; }\n");
   const Body& body = *std::get<const Body*>(module->body(module->findKernel("k")));
   ASSERT_TRUE(body.unsupported.has_value());
-  EXPECT_THAT(body.unsupported->what, HasSubstr("mma.sync.aligned.m16n8k16"));
+  EXPECT_THAT(body.unsupported->what, HasSubstr("mma.sp.sync.aligned.m16n8k16"));
   EXPECT_FALSE(std::get<const Body*>(module->body(module->findKernel("good")))->unsupported.has_value());
 }
 

@@ -91,13 +91,14 @@ void FunctionTranslator::atomic(const Instruction& i) {
   Type type = i.types[0];
   bool returns = i.opcode == Opcode::Atom;
   size_t at = returns ? 1 : 0;
-  if (i.typeCount == 0 || i.has(Modifier::Async)) return unsupported(i);
+  if (i.typeCount == 0) return unsupported(i);
   Value* pointer = addressOf(i, operand(i, at), i.space);
   const Operand& from = operand(i, at + 1);
   if (from.kind != Operand::Kind::Vector) {
     Value* swap = i.has(Modifier::Cas) ? read(i, at + 2, type) : nullptr;
     Value* old = atomicElement(i, pointer, read(i, from, type), swap, type);
     if (returns) write(i, 0, old, type);
+    if (i.has(Modifier::Async)) completeBytes(i, at + 2, i32(ptx::sizeOf(type)));
     return;
   }
   // Vectors are atomic element by element.
@@ -109,6 +110,8 @@ void FunctionTranslator::atomic(const Instruction& i) {
   }
 }
 
+// Memory has one proxy here: a fence between proxies is a fence. What is asked of a range holds for all
+// memory.
 void FunctionTranslator::fence(const Instruction& i) {
   auto ordering = llvm::AtomicOrdering::SequentiallyConsistent;
   if (i.opcode == Opcode::Fence && !i.has(Modifier::Sc)) ordering = llvm::AtomicOrdering::AcquireRelease;

@@ -179,10 +179,21 @@ TEST(Atomics, ReturnWhatWasThere) {
 }
 
 TEST(Refusals, NameTheInstruction) {
-  Program mma(kernel("mma.sync.aligned.m8n8k4.row.col.f32.f16.f16.f32 {%f1}, {%r1}, {%r2}, {%f1};"));
-  EXPECT_FALSE(mma.ok());
-  EXPECT_EQ(mma.kind(), TranslateError::Kind::Unsupported);
-  EXPECT_THAT(mma.log(), ::testing::HasSubstr("mma.sync.aligned.m8n8k4"));
+  for (const char* refused :
+       {"mma.sp.sync.aligned.m16n8k16.row.col.f16.f16.f16.f16 "
+        "{%r1,%r2},{%r3,%r4},{%r5,%r6},{%r1,%r2},%r7,0x0;",
+        "mma.sync.aligned.m16n8k32.row.col.kind::f8f6f4.f32.e3m2.e2m1.f32 {%f1},{%r1},{%r2},{%f1};",
+        "mma.sync.aligned.m16n8k16.row.col.f16.bf16.bf16.f16 "
+        "{%r1,%r2},{%r3,%r4,%r5,%r6},{%r7,%r8},{%r1,%r2};",
+        "wgmma.fence.sync.aligned;", "tcgen05.wait::ld.sync.aligned;",
+        "sured.b.add.2d.u32.trap [%rd1, {%r1,%r2}], %r3;",
+        "cp.reduce.async.bulk.global.shared::cta.bulk_group.add.u32 [%rd1], [%r1], 16;"}) {
+    Program program(kernel(refused));
+    EXPECT_FALSE(program.ok());
+    EXPECT_EQ(program.kind(), TranslateError::Kind::Unsupported) << program.log();
+    const std::string_view name(refused);
+    EXPECT_THAT(program.log(), ::testing::HasSubstr(std::string(name.substr(0, name.find_first_of(" ;")))));
+  }
   Program missing(kernel("call cudaDeviceSomething;", ".extern .func cudaDeviceSomething;\n"));
   EXPECT_EQ(missing.kind(), TranslateError::Kind::Unsupported);
   EXPECT_THAT(missing.log(), ::testing::HasSubstr("cudaDeviceSomething"));

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "cpu_driver/jit/translate/module_translator.h"
+#include "cpu_driver/kernel/matrix_operation.h"
 
 namespace vgpu::jit {
 
@@ -193,6 +194,37 @@ class FunctionTranslator {
   void barrierReduce(const Instruction& i);
   void barrierCluster(const Instruction& i);
 
+  // copy_async.cc
+  void copyAsyncElement(const Instruction& i);
+  void copyAsyncBulk(const Instruction& i);
+  void copyWord(Value* to, Value* from, Value* limit, uint32_t at);
+
+  // memory_barrier.cc
+  struct Arrival {
+    Value* count = nullptr;  // i32; null: none
+    Value* bytes = nullptr;  // i32 added to the bytes expected; null: none
+    bool drops = false;      // the following phases expect that many fewer
+  };
+  Value* arrive(Value* barrier, const Arrival& arrival);  // gives the state before
+  void arriveAt(const Instruction& i, bool drops);
+  void testPhase(const Instruction& i);
+  void completeBytes(const Instruction& i, size_t barrier, Value* bytes);
+
+  // matrix.cc, wmma.cc
+  enum class MatrixRole { A, B, C };
+  std::optional<kernel::MatrixOperation> matrixOperation(const Instruction& i);
+  Value* matrixRegister(size_t offset, uint32_t index, uint32_t bytes);
+  bool passMatrix(const Instruction& i, const Operand& operand, size_t offset, uint32_t words,
+                  kernel::MatrixElement element);
+  bool takeMatrix(const Instruction& i, const Operand& operand, uint32_t words,
+                  kernel::MatrixElement element);
+  void multiplyMatrices(const Instruction& i, const kernel::MatrixOperation& operation);
+  void transferMatrices(const Instruction& i, bool loads);
+  void transferFragment(const Instruction& i, const kernel::MatrixOperation& operation, MatrixRole role,
+                        bool loads);
+  Value* fragmentWord(const Access& access, Value* first, Value* stride, unsigned bits);
+  void storeFragmentWord(const Access& access, Value* first, Value* stride, unsigned bits, Value* word);
+
   // texture.cc
   struct TextureOperands {
     Value* handle = nullptr;
@@ -220,6 +252,7 @@ class FunctionTranslator {
   std::vector<llvm::BasicBlock*> labels_;
   std::vector<std::vector<uint32_t>> labelsAt_;
   llvm::AllocaInst* carry_ = nullptr;
+  llvm::AllocaInst* matrixRegisters_ = nullptr;  // one kernel::MatrixRegisters, of all matrix instructions
   Operand sink_;
 };
 

@@ -154,10 +154,11 @@ void FunctionTranslator::store(const Instruction& i) {
     }
     return read(i, source, type);
   };
-  if (from.kind != Operand::Kind::Vector) return storeElement(access, pointer, value(from), size);
-  for (uint32_t k = 0; k < from.count; ++k) {
+  const bool vector = from.kind == Operand::Kind::Vector;
+  if (!vector) storeElement(access, pointer, value(from), size);
+  for (uint32_t k = 0; vector && k < from.count; ++k)
     storeElement(access, byteOffset(pointer, uint64_t{size} * k), value(element(from, k)), size);
-  }
+  if (i.has(Modifier::Async)) completeBytes(i, 2, i32(vector ? size * from.count : size));
 }
 
 void FunctionTranslator::prefetch(const Instruction&) {}  // hints; the processor prefetches by itself
@@ -213,46 +214,5 @@ void FunctionTranslator::convertAddress(const Instruction& i) {
 // Clusters have one block: every shared address is one's own.
 void FunctionTranslator::mapAddress(const Instruction& i) { write(i, 0, read(i, 1, i.types[0]), i.types[0]); }
 void FunctionTranslator::getCtaRank(const Instruction& i) { write(i, 0, i32(0), Type::U32); }
-
-// cp.async copies at once, which its waits allow. A fourth operand is the source's size, or a predicate to
-// ignore it.
-void FunctionTranslator::copyAsync(const Instruction& i) {
-  if (!i.has(Modifier::Async)) return unsupported(i);
-  if (i.has(Modifier::Mbarrier)) return unsupported(i);
-  if (i.has(Modifier::CommitGroup) || i.has(Modifier::WaitGroup) || i.has(Modifier::WaitAll)) return;
-  const Operand& count = operand(i, 2);
-  if (count.kind != Operand::Kind::Integer || (count.bits != 4 && count.bits != 8 && count.bits != 16)) {
-    return invalid(i, "the size must be 4, 8 or 16");
-  }
-  Value* to = addressOf(i, operand(i, 0), Space::Shared);
-  Value* from = addressOf(i, operand(i, 1), Space::Global);
-  Value* limit = i32(uint32_t(count.bits));
-  if (i.operandCount > 3 && !i.has(Modifier::L2CacheHint)) {
-    bool predicate = registerType(operand(i, 3)) == Type::Pred;
-    limit = predicate ? builder_.CreateSelect(readPredicate(i, 3), i32(0), limit) : read(i, 3, Type::U32);
-  }
-  for (uint32_t at = 0; at < count.bits; at += 4) {
-    // Bytes beyond the source's size are zero and are not read.
-    llvm::BasicBlock* before = builder_.GetInsertBlock();
-    llvm::BasicBlock* reads = newBlock("copy");
-    llvm::BasicBlock* joined = newBlock("copied");
-    builder_.CreateCondBr(builder_.CreateICmpUGT(limit, i32(at)), reads, joined);
-    builder_.SetInsertPoint(reads);
-    Value* word = builder_.CreateAlignedLoad(intType(32), byteOffset(from, at), llvm::Align(4));
-    Value* shift =
-        builder_.CreateBinaryIntrinsic(llvm::Intrinsic::umin, builder_.CreateSub(limit, i32(at)), i32(4));
-    Value* bits = builder_.CreateZExt(builder_.CreateShl(shift, 3), intType(64));
-    Value* mask = builder_.CreateTrunc(
-        builder_.CreateSub(builder_.CreateShl(builder_.getInt64(1), bits), builder_.getInt64(1)),
-        intType(32));
-    word = builder_.CreateAnd(word, mask);
-    builder_.CreateBr(joined);
-    builder_.SetInsertPoint(joined);
-    auto* merged = builder_.CreatePHI(intType(32), 2);
-    merged->addIncoming(word, reads);
-    merged->addIncoming(i32(0), before);
-    builder_.CreateAlignedStore(merged, byteOffset(to, at), llvm::Align(4));
-  }
-}
 
 }  // namespace vgpu::jit
