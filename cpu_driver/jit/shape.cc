@@ -31,14 +31,53 @@ bool observesOthers(const Instruction& instruction) {
   return llvm::isa<llvm::AtomicRMWInst, llvm::AtomicCmpXchgInst>(instruction);
 }
 
+using Functions = std::set<const Function*>;
+
+// The functions that observe others, themselves or through those that they call.
+Functions observingFunctions(const llvm::Module& module) {
+  Functions observing;
+  for (bool grown = true; grown;) {
+    grown = false;
+    for (const Function& function : module) {
+      if (function.isDeclaration() || observing.count(&function) != 0) continue;
+      const bool observes = llvm::any_of(llvm::instructions(function), [&](const Instruction& instruction) {
+        const auto* call = llvm::dyn_cast<llvm::CallInst>(&instruction);
+        return observesOthers(instruction) || (call && observing.count(call->getCalledFunction()) != 0);
+      });
+      if (observes) observing.insert(&function);
+      grown |= observes;
+    }
+  }
+  return observing;
+}
+
+// What a call of such a function gives back: it is in the caller's memory, where the loop loads it.
+void taintResults(const llvm::Loop& loop, const llvm::CallInst& call, std::set<const Value*>& tainted) {
+  std::set<const Value*> given;
+  for (const Value* argument : call.args()) {
+    if (argument->getType()->isPointerTy()) given.insert(llvm::getUnderlyingObject(argument));
+  }
+  for (const BasicBlock* block : loop.blocks()) {
+    for (const Instruction& instruction : *block) {
+      const auto* load = llvm::dyn_cast<llvm::LoadInst>(&instruction);
+      if (!load) continue;
+      const Value* object = llvm::getUnderlyingObject(load->getPointerOperand());
+      if (llvm::isa<llvm::AllocaInst>(object) && given.count(object) != 0) tainted.insert(load);
+    }
+  }
+}
+
 // Whether a branch inside the loop depends on a value that other threads change. Data flow inside the loop; a
-// value that went through memory or a call counts when the loop observes others at all.
-bool loopSpins(const llvm::Loop& loop) {
+// value that went through memory counts when the loop observes others at all.
+bool loopSpins(const llvm::Loop& loop, const Functions& observing) {
   bool observes = false;
   std::set<const Value*> tainted;
   for (const BasicBlock* block : loop.blocks()) {
     for (const Instruction& instruction : *block) {
-      if (!observesOthers(instruction)) continue;
+      const auto* call = llvm::dyn_cast<llvm::CallInst>(&instruction);
+      const bool calls = call && observing.count(call->getCalledFunction()) != 0;
+      if (calls) taintResults(loop, *call, tainted);
+      if (!calls && !observesOthers(instruction)) continue;
       observes = true;
       tainted.insert(&instruction);
     }
@@ -62,12 +101,12 @@ bool loopSpins(const llvm::Loop& loop) {
   return false;
 }
 
-bool putYields(Function& function) {
+bool putYields(Function& function, const Functions& observing) {
   llvm::DominatorTree dominators(function);
   llvm::LoopInfo loops(dominators);
   std::vector<Instruction*> places;
   for (llvm::Loop* loop : loops.getLoopsInPreorder()) {
-    if (!loopSpins(*loop)) continue;
+    if (!loopSpins(*loop, observing)) continue;
     llvm::SmallVector<BasicBlock*, 4> latches;
     loop->getLoopLatches(latches);
     for (BasicBlock* latch : latches) places.push_back(latch->getTerminator());
@@ -190,9 +229,10 @@ Shape prepareThreadFunction(ThreadFunction& function, const FormOptions& options
   for (Function& each : *function.module) {
     if (!each.isDeclaration()) defined.push_back(&each);
   }
+  const Functions observing = observingFunctions(*function.module);
   for (Function* each : defined) {
     if (shape.whyNotLoops.empty()) shape.whyNotLoops = dynamicAlloca(*each);
-    if (putYields(*each)) shape.spins = true;
+    if (putYields(*each, observing)) shape.spins = true;
     if (options.exactChecks) putChecks(*each);
   }
   if (shape.whyNotLoops.empty())
