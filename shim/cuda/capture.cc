@@ -6,6 +6,7 @@
 
 #include "shim/cuda/exported.h"
 #include "shim/cuda/forward.h"
+#include "shim/cuda/refuse.h"
 #include "shim/session/shared_state.h"
 
 namespace vgpu::shim {
@@ -181,7 +182,7 @@ static CUresult captureInfoWithGraph(CUstream stream, CUstreamCaptureStatus* sta
                                      bool wantsGraph, bool perThread) {
   const CUresult result = captureInfo(stream, status, id, perThread);
   if (result == CUDA_SUCCESS && wantsGraph && *status == CU_STREAM_CAPTURE_STATUS_ACTIVE)
-    return CUDA_ERROR_NOT_SUPPORTED;
+    return refuse("cuStreamGetCaptureInfo with a graph", "graphs");
   return result;
 }
 VGPU_EXPORT CUresult cuStreamGetCaptureInfo_v2(CUstream stream, CUstreamCaptureStatus* status, cuuint64_t* id,

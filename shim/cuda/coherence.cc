@@ -5,15 +5,27 @@
 #include <mutex>
 #include <vector>
 
+#include "shim/cuda/completion.h"
 #include "shim/session/shared_state.h"
 
 namespace vgpu::shim {
+namespace {
+
+// Work that may write the memory for as long as its stream has not retired it.
+struct Writer {
+  Stream* stream;
+  uint64_t sequence;
+};
+
+}  // namespace
 
 struct Coherence {
   uint64_t host = 0, device = 0, sizeBytes = 0;
   std::vector<std::byte> twin;  // what both sides last agreed on
   std::mutex mutex;
+  // Whether the device may have written since the bytes were fetched last, or may still write.
   bool deviceMayHaveWritten = false;
+  std::vector<Writer> writers;  // the newest of each stream
 
   std::byte* hostBytes() const { return reinterpret_cast<std::byte*>(host); }
 };
@@ -77,10 +89,31 @@ void takeOver(Coherence& memory, size_t offset, Bytes fresh) {
   });
 }
 
+void addWriter(Coherence& memory, Stream& stream) {
+  const Writer writer{&stream, stream.posted.get()};
+  std::lock_guard lock(memory.mutex);
+  memory.deviceMayHaveWritten = true;
+  for (Writer& known : memory.writers) {
+    if (known.stream != writer.stream) continue;
+    known.sequence = std::max(known.sequence, writer.sequence);
+    return;
+  }
+  memory.writers.push_back(writer);
+}
+
+// The wait that has ended was for one stream or event: what others still write has to be fetched again after
+// them. What is over before the fetch begins is in it.
+void forgetFinishedWriters(const Submission& submission, Coherence& memory) {
+  std::erase_if(memory.writers,
+                [&](const Writer& writer) { return isRetired(submission, *writer.stream, writer.sequence); });
+  memory.deviceMayHaveWritten = !memory.writers.empty();
+  for (const Writer& writer : memory.writers) askWhatRetires(submission, *writer.stream);
+}
+
 void pull(const Submission& submission, Coherence& memory) {
   std::lock_guard lock(memory.mutex);
   if (!memory.deviceMayHaveWritten) return;
-  memory.deviceMayHaveWritten = false;
+  forgetFinishedWriters(submission, memory);
   transport::GuestChannel& channel = submission.session->channel();
   std::vector<std::byte> fresh(std::min<uint64_t>(memory.sizeBytes, channel.limits().slotBytes));
   for (size_t offset = 0; offset < memory.sizeBytes; offset += fresh.size()) {
@@ -121,8 +154,6 @@ CUresult pushToDevice(const Submission& submission) {
   for (const auto& memory : everything()) {
     const CUresult status = push(submission, *memory, 0, memory->sizeBytes);
     if (status != CUDA_SUCCESS) return status;
-    std::lock_guard lock(memory->mutex);
-    memory->deviceMayHaveWritten = true;  // the kernel that follows may write anywhere
   }
   return CUDA_SUCCESS;
 }
@@ -133,9 +164,17 @@ CUresult pushRange(const Submission& submission, const Allocation& allocation, u
   return push(submission, *allocation.coherence, begin, begin + sizeBytes);
 }
 
-void deviceWillWrite(const Allocation& allocation) {
+void deviceHasWritten(const Allocation& allocation) {
   std::lock_guard lock(allocation.coherence->mutex);
   allocation.coherence->deviceMayHaveWritten = true;
+}
+
+void deviceWillWrite(const Allocation& allocation, Stream& stream) {
+  addWriter(*allocation.coherence, stream);
+}
+
+void deviceWillWriteAnywhere(Stream& stream) {
+  for (const auto& memory : everything()) addWriter(*memory, stream);
 }
 
 void pullFromDevice(const Submission& submission) {

@@ -23,8 +23,12 @@ CUresult pushToDevice(const Submission& submission);
 // The same for one range of one allocation, named by its host address.
 CUresult pushRange(const Submission& submission, const Allocation& allocation, uint64_t host,
                    uint64_t sizeBytes);
-// A copy into the allocation was enqueued: the next wait has to look.
-void deviceWillWrite(const Allocation& allocation);
+// The device's bytes are newer than the program's: the next wait has to look.
+void deviceHasWritten(const Allocation& allocation);
+// What was posted last in the stream writes into the allocation, or, a kernel, into whatever it likes: waits
+// have to look until one has seen it retired.
+void deviceWillWrite(const Allocation& allocation, Stream& stream);
+void deviceWillWriteAnywhere(Stream& stream);
 // Fetches what the device changed. Called when a wait has ended.
 void pullFromDevice(const Submission& submission);
 

@@ -25,6 +25,31 @@ bool endedWell(const Submission& submission, const Context& context) {
   return !context.failed.load(std::memory_order_acquire);
 }
 
+// Posts a mark when what was posted last in the stream has none. False where there is no place for its
+// number.
+bool mark(const Submission& submission, Stream& stream, uint64_t wanted, bool& over) {
+  over = false;
+  const uint32_t slot = slotOf(*submission.session, stream);
+  if (slot == Stream::kNoSlotYet) return false;
+  if (stream.marked.get() >= wanted) return true;
+  uint64_t sequence = 0;
+  if (postMessage<protocol::call::Mark>(submission, {stream.wire, slot, 0}, &sequence) != CUDA_SUCCESS)
+    return false;
+  over = sequence == 0;  // strict: it was waited for
+  stream.marked.raise(sequence);
+  submission.session->channel().flush();
+  return true;
+}
+
+// The executor knows a default stream by the thread that names it and that thread's context.
+bool canName(const Submission& submission, const Stream& stream) {
+  const ThreadState& thread = *submission.thread;
+  if (stream.wire != protocol::kLegacyStream && stream.wire != protocol::kPerThreadStream) return true;
+  if (thread.announced != stream.context) return false;
+  const auto own = thread.perThreadStreams.find(stream.context);
+  return stream.isLegacy() || (own != thread.perThreadStreams.end() && own->second == &stream);
+}
+
 }  // namespace
 
 uint32_t retiredSlot(const Submission& submission, Stream& stream) {
@@ -35,21 +60,27 @@ Progress streamProgress(const Submission& submission, Stream& stream) {
   const uint64_t wanted = stream.posted.get();
   if (stream.done.get() >= wanted) return Progress::Done;
   if (stream.context->failed.load(std::memory_order_acquire)) return Progress::Unknown;
-  const uint32_t slot = slotOf(*submission.session, stream);
-  if (slot == Stream::kNoSlotYet) return Progress::Unknown;
-  if (stream.marked.get() < wanted) {
-    uint64_t sequence = 0;
-    if (postMessage<protocol::call::Mark>(submission, {stream.wire, slot, 0}, &sequence) != CUDA_SUCCESS)
-      return Progress::Unknown;
-    if (sequence == 0) return Progress::Done;  // strict: it was waited for
-    stream.marked.raise(sequence);
-    submission.session->channel().flush();
-  }
-  const uint64_t retired = submission.session->channel().retired(slot);
-  if (retired < wanted) return Progress::Running;
+  bool over;
+  if (!mark(submission, stream, wanted, over)) return Progress::Unknown;
+  if (over) return Progress::Done;
+  if (submission.session->channel().retired(stream.slot.load()) < wanted) return Progress::Running;
   if (!endedWell(submission, *stream.context)) return Progress::Unknown;
   stream.done.raise(wanted);
   return Progress::Done;
+}
+
+bool isRetired(const Submission& submission, const Stream& stream, uint64_t sequence) {
+  const Context& context = *stream.context;
+  if (stream.done.get() >= sequence || context.synchronized.get() >= sequence || !context.alive) return true;
+  const uint32_t slot = stream.slot.load();
+  if (slot == Stream::kNoSlotYet || submission.session->channel().retired(slot) < sequence) return false;
+  return !stream.destroyed.load(std::memory_order_acquire);  // else the number may be another stream's
+}
+
+void askWhatRetires(const Submission& submission, Stream& stream) {
+  if (stream.destroyed || stream.capture.load() != Capture::None || !canName(submission, stream)) return;
+  bool over;
+  mark(submission, stream, stream.posted.get(), over);
 }
 
 Progress eventProgress(const Submission& submission, const Event& event) {

@@ -14,6 +14,13 @@ enum class Progress { Done, Running, Unknown };
 Progress streamProgress(const Submission& submission, Stream& stream);
 Progress eventProgress(const Submission& submission, const Event& event);
 
+// Whether all up to `sequence` in the stream is known to be over, without a record. Also of a stream that was
+// destroyed.
+bool isRetired(const Submission& submission, const Stream& stream, uint64_t sequence);
+// Has the executor publish what the stream retires, if that is not under way: a later isRetired may know
+// more. Does nothing for a default stream that is not the calling thread's.
+void askWhatRetires(const Submission& submission, Stream& stream);
+
 // Where the stream's retired number is published; kNoSlotYet when there is no place left.
 uint32_t retiredSlot(const Submission& submission, Stream& stream);
 

@@ -2,6 +2,7 @@
 #include "shim/cuda/device.h"
 #include "shim/cuda/exported.h"
 #include "shim/cuda/forward.h"
+#include "shim/cuda/refuse.h"
 
 namespace vgpu::shim {
 namespace {
@@ -170,7 +171,7 @@ VGPU_EXPORT CUresult cuCtxCreate_v3(CUcontext* out, CUexecAffinityParam*, int co
 VGPU_EXPORT CUresult cuCtxCreate_v4(CUcontext* out, CUctxCreateParams* parameters, unsigned flags,
                                     CUdevice device) {
   if (parameters && (parameters->numExecAffinityParams != 0 || parameters->cigParams))
-    return CUDA_ERROR_NOT_SUPPORTED;
+    return refuse("cuCtxCreate_v4 with parameters", "partitions of a device");
   return createContext(out, flags, device);
 }
 

@@ -144,7 +144,8 @@ CUresult withinSession(const Copy& copy) {
   uint64_t sequence = 0;
   const CUresult status = post(copy.submission, protocol::call::cuMemcpyAsync, arguments.bytes(), &sequence);
   copy.stream->posted.raise(sequence);
-  if (status == CUDA_SUCCESS && copy.to.allocation->coherence) deviceWillWrite(*copy.to.allocation);
+  if (status == CUDA_SUCCESS && copy.to.allocation->coherence)
+    deviceWillWrite(*copy.to.allocation, *copy.stream);
   return status;
 }
 
@@ -195,7 +196,8 @@ CUresult run(const Copy& copy) {
   CUresult status;
   if (!copy.from.inSession()) {
     status = upload(copy.submission, *copy.stream, copy.to.device(), {fromBytes, copy.sizeBytes});
-    if (status == CUDA_SUCCESS && copy.to.allocation->coherence) deviceWillWrite(*copy.to.allocation);
+    if (status == CUDA_SUCCESS && copy.to.allocation->coherence)
+      deviceWillWrite(*copy.to.allocation, *copy.stream);
   } else {
     status = bringSourceUpToDate(copy);
     if (status == CUDA_SUCCESS) status = withinSession(copy);

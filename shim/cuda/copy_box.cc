@@ -181,7 +181,7 @@ CUresult copyBox(const Box& box) {
   status = from.pageable ? uploadBox(submission, *stream, box, to)
                          : copyInSession(submission, *stream, box, from, to);
   if (status != CUDA_SUCCESS) return status;
-  if (to.allocation && to.allocation->coherence) deviceWillWrite(*to.allocation);
+  if (to.allocation && to.allocation->coherence) deviceWillWrite(*to.allocation, *stream);
   const auto visible = [](const Resolved& side) { return side.allocation && side.allocation->hostVisible(); };
   return !box.asynchronous && (visible(from) || visible(to)) ? waitForStream(submission, *stream)
                                                              : CUDA_SUCCESS;

@@ -4,6 +4,7 @@
 #include "shim/cuda/exported.h"
 #include "shim/cuda/forward.h"
 #include "shim/cuda/memory.h"
+#include "shim/cuda/refuse.h"
 
 namespace vgpu::shim {
 namespace {
@@ -52,7 +53,9 @@ namespace call_number = vgpu::protocol::call;
 VGPU_EXPORT CUresult cuEventCreate(CUevent* event, unsigned flags) {
   if (flags & ~kEventFlags) return CUDA_ERROR_INVALID_VALUE;
   if (flags & CU_EVENT_INTERPROCESS) {
-    return flags & CU_EVENT_DISABLE_TIMING ? CUDA_ERROR_NOT_SUPPORTED : CUDA_ERROR_INVALID_VALUE;
+    return flags & CU_EVENT_DISABLE_TIMING
+               ? refuse("cuEventCreate with CU_EVENT_INTERPROCESS", "events shared between programs")
+               : CUDA_ERROR_INVALID_VALUE;
   }
   const CUresult status = Forward<call_number::cuEventCreate>::call(event, flags);
   if (status == CUDA_SUCCESS) Session::get()->events.find(*event)->flags = flags;

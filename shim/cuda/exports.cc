@@ -1,10 +1,8 @@
 // Every exported symbol that is not written by hand. A symbol is a jump through a pointer that the compiler
 // types by the vendor's declaration: so the stub of a row has exactly that function's type, and no parameter
 // list is written twice.
-#include <set>
-
-#include "base/log.h"
 #include "shim/cuda/forward.h"
+#include "shim/cuda/refuse.h"
 
 namespace vgpu::shim {
 
@@ -35,16 +33,6 @@ bool needsContext(uint16_t number) {
 }
 
 namespace {
-
-// Says once a symbol that a program uses something that is not supported.
-CUresult refuse(const char* symbol, const char* reason) {
-  static auto* mutex = new std::mutex;
-  static auto* said = new std::set<const void*>;
-  std::lock_guard lock(*mutex);
-  if (said->insert(symbol).second)
-    log::warning("a call is not supported", {{"call", symbol}, {"belongs_to", reason}});
-  return CUDA_ERROR_NOT_SUPPORTED;
-}
 
 struct Names {
 #define UNSUPPORTED(symbol, reason) \

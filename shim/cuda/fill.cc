@@ -46,7 +46,7 @@ CUresult run(const Fill& fill, Forwarded forward) {
   const CUresult status =
       forward(deviceSide(allocation, fill.address), reinterpret_cast<CUstream>(stream->wire));
   if (status != CUDA_SUCCESS) return status;
-  if (allocation.coherence) deviceWillWrite(allocation);
+  if (allocation.coherence) deviceWillWrite(allocation, *stream);
   // Memory that the program can see has its new content when the synchronous form returns.
   return !fill.asynchronous && allocation.hostVisible() ? waitForStream(submission, *stream) : CUDA_SUCCESS;
 }

@@ -13,6 +13,7 @@
 #include "shim/cuda/exported.h"
 #include "shim/cuda/forward.h"
 #include "shim/cuda/memory.h"
+#include "shim/cuda/refuse.h"
 
 namespace vgpu::shim {
 namespace {
@@ -154,7 +155,8 @@ VGPU_EXPORT CUresult cuMemAllocManaged(CUdeviceptr* out, size_t sizeBytes, unsig
 VGPU_EXPORT CUresult cuMemHostRegister_v2(void* pointer, size_t sizeBytes, unsigned flags) {
   Submission submission;
   if (const CUresult status = enterAllocating(submission); status != CUDA_SUCCESS) return status;
-  if (flags & CU_MEMHOSTREGISTER_IOMEMORY) return CUDA_ERROR_NOT_SUPPORTED;
+  if (flags & CU_MEMHOSTREGISTER_IOMEMORY)
+    return refuse("cuMemHostRegister_v2 with CU_MEMHOSTREGISTER_IOMEMORY", "memory of other devices");
   if (!pointer || sizeBytes == 0 || flags & ~kRegisterFlags) return CUDA_ERROR_INVALID_VALUE;
   Session& session = *submission.session;
   const auto host = reinterpret_cast<uint64_t>(pointer);

@@ -6,6 +6,7 @@
 #include "shim/cuda/forward.h"
 #include "shim/cuda/memory.h"
 #include "shim/cuda/occupancy.h"
+#include "shim/cuda/refuse.h"
 
 namespace vgpu::shim {
 namespace {
@@ -57,6 +58,22 @@ CUresult checkLimits(const Submission& submission, const LaunchRequest& request,
   const auto dynamicLimit =
       static_cast<unsigned>(function.dynamicSharedLimit.load(std::memory_order_relaxed));
   if (request.sharedBytes > dynamicLimit) return CUDA_ERROR_INVALID_VALUE;
+  return CUDA_SUCCESS;
+}
+
+// Natively a device without clusters refuses them at the launch, too.
+CUresult checkAttributes(const Submission& submission, const LaunchRequest& request) {
+  if (request.attributeCount > kMaxAttributes) return CUDA_ERROR_INVALID_VALUE;
+  const protocol::DeviceInfo& device =
+      submission.session->devices()[static_cast<size_t>(submission.context->device)];
+  for (unsigned i = 0; i < request.attributeCount; ++i) {
+    const CUlaunchAttribute& attribute = request.attributes[i];
+    if (attribute.id != CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION) continue;
+    const auto& cluster = attribute.value.clusterDim;
+    const bool several = cluster.x > 1 || cluster.y > 1 || cluster.z > 1;
+    if (several && deviceAttribute(device, CU_DEVICE_ATTRIBUTE_CLUSTER_LAUNCH) == 0)
+      return refuse("a launch with a cluster dimension", "thread block clusters");
+  }
   return CUDA_SUCCESS;
 }
 
@@ -191,7 +208,7 @@ CUresult launch(const LaunchRequest& request) {
     return CUDA_ERROR_INVALID_HANDLE;
   Stream* stream = resolveStream(submission, request.stream, request.perThread);
   if (!stream || stream->context != submission.context) return CUDA_ERROR_INVALID_HANDLE;
-  if (request.attributeCount > kMaxAttributes) return CUDA_ERROR_INVALID_VALUE;
+  if (const CUresult status = checkAttributes(submission, request); status != CUDA_SUCCESS) return status;
   if (const CUresult status = checkLimits(submission, request, *function); status != CUDA_SUCCESS)
     return status;
   Bytes packed;
@@ -217,7 +234,9 @@ CUresult launch(const LaunchRequest& request) {
                    .sharedBytes = request.sharedBytes,
                    .parameterBytes = function->info.parameterBytes};
   prefix.launch.attributeCount = static_cast<uint8_t>(packAttributes(request, prefix.attributes));
-  return send(submission, request, *function, *stream, prefix, packed);
+  const CUresult status = send(submission, request, *function, *stream, prefix, packed);
+  if (status == CUDA_SUCCESS) deviceWillWriteAnywhere(*stream);
+  return status;
 }
 
 template <bool perThread>

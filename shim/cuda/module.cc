@@ -118,7 +118,7 @@ CUresult enterGlobal(Session& session, std::mutex& mutex, std::vector<uint64_t>&
   if (global.kind == MemoryKind::Managed) {
     if (!takePages(global.address, global.sizeBytes)) return CUDA_ERROR_OUT_OF_MEMORY;
     global.coherence = makeCoherence(global);
-    deviceWillWrite(global);  // its initial value comes from the module
+    deviceHasWritten(global);  // its initial value comes from the module
   }
   session.allocations().insert(global);
   globals.push_back(global.address);

@@ -2,6 +2,7 @@
 #include "shim/cuda/exported.h"
 #include "shim/cuda/forward.h"
 #include "shim/cuda/memory.h"
+#include "shim/cuda/refuse.h"
 
 namespace vgpu::shim {
 namespace {
@@ -117,7 +118,9 @@ VGPU_EXPORT CUresult cuPointerSetAttribute(const void* value, CUpointer_attribut
   Session* session = Session::get();
   if (!session) return CUDA_ERROR_NOT_INITIALIZED;
   if (!value || !session->allocations().find(address)) return CUDA_ERROR_INVALID_VALUE;
-  return attribute == CU_POINTER_ATTRIBUTE_SYNC_MEMOPS ? CUDA_ERROR_NOT_SUPPORTED : CUDA_ERROR_INVALID_VALUE;
+  return attribute == CU_POINTER_ATTRIBUTE_SYNC_MEMOPS
+             ? refuse("cuPointerSetAttribute of CU_POINTER_ATTRIBUTE_SYNC_MEMOPS", "memory of other devices")
+             : CUDA_ERROR_INVALID_VALUE;
 }
 
 static CUresult rangeAttribute(void* out, size_t outBytes, CUmem_range_attribute attribute,

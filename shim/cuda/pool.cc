@@ -2,20 +2,19 @@
 // guest's bookkeeping (shim/session/memory_pool.h).
 #include "shim/cuda/pool.h"
 
+#include "shim/cuda/completion.h"
 #include "shim/cuda/device.h"
 #include "shim/cuda/exported.h"
 #include "shim/cuda/forward.h"
 #include "shim/cuda/memory.h"
+#include "shim/cuda/refuse.h"
 
 namespace vgpu::shim {
 namespace {
 
 auto retiredTest(const Submission& submission) {
-  return [&submission](const PoolBlock& block) {
-    if (block.stream->done.get() >= block.freedAt) return true;
-    const uint32_t slot = block.stream->slot.load();
-    return slot != Stream::kNoSlotYet && submission.session->channel().retired(slot) >= block.freedAt;
-  };
+  return
+      [&submission](const PoolBlock& block) { return isRetired(submission, *block.stream, block.freedAt); };
 }
 
 void release(const Submission& submission, const std::vector<PoolBlock>& blocks) {
@@ -40,8 +39,7 @@ CUresult allocate(CUdeviceptr* out, size_t sizeBytes, MemoryPool* pool, CUstream
   Stream* stream = resolveStream(submission, value, perThread);
   if (!stream) return CUDA_ERROR_INVALID_HANDLE;
   if (!out) return CUDA_ERROR_INVALID_VALUE;
-  if (stream->capture.load() != Capture::None)
-    return CUDA_ERROR_NOT_SUPPORTED;  // allocation nodes belong to graphs
+  if (stream->capture.load() != Capture::None) return refuse("cuMemAllocAsync during a capture", "graphs");
   if (sizeBytes == 0) {
     *out = 0;
     return CUDA_SUCCESS;
@@ -183,9 +181,10 @@ VGPU_EXPORT CUresult cuMemPoolCreate(CUmemoryPool* out, const CUmemPoolProps* pr
   if (!Session::get()) return CUDA_ERROR_NOT_INITIALIZED;
   if (!out || !properties || properties->allocType != CU_MEM_ALLOCATION_TYPE_PINNED)
     return CUDA_ERROR_INVALID_VALUE;
-  if (properties->location.type != CU_MEM_LOCATION_TYPE_DEVICE ||
-      properties->handleTypes != CU_MEM_HANDLE_TYPE_NONE)
-    return CUDA_ERROR_NOT_SUPPORTED;
+  if (properties->location.type != CU_MEM_LOCATION_TYPE_DEVICE)
+    return refuse("cuMemPoolCreate in host memory", "pools of host memory");
+  if (properties->handleTypes != CU_MEM_HANDLE_TYPE_NONE)
+    return refuse("cuMemPoolCreate with a handle type", "memory shared between programs");
   const vgpu::protocol::DeviceInfo* info;
   if (const CUresult status = findDevice(properties->location.id, info); status != CUDA_SUCCESS)
     return status;

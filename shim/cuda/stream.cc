@@ -215,6 +215,7 @@ VGPU_EXPORT CUresult cuStreamDestroy_v2(CUstream value) {
   if (!stream) return CUDA_ERROR_INVALID_HANDLE;
   const CUresult status = Forward<vgpu::protocol::call::cuStreamDestroy_v2>::call(value);
   if (status == CUDA_SUCCESS) {
+    stream->destroyed.store(true, std::memory_order_release);
     if (const uint32_t slot = stream->slot.load(); slot != Stream::kNoSlotYet) session->returnSlot(slot);
   }
   return status;

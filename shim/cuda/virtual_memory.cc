@@ -3,6 +3,7 @@
 #include "shim/cuda/exported.h"
 #include "shim/cuda/forward.h"
 #include "shim/cuda/memory.h"
+#include "shim/cuda/refuse.h"
 #include "shim/session/shared_state.h"
 
 namespace vgpu::shim {
@@ -45,7 +46,7 @@ VGPU_EXPORT CUresult cuMemAddressReserve(CUdeviceptr* out, size_t sizeBytes, siz
 VGPU_EXPORT CUresult cuMemAddressFree(CUdeviceptr address, size_t sizeBytes) {
   Session* session = Session::get();
   if (!session) return CUDA_ERROR_NOT_INITIALIZED;
-  if (session->allocations().find(address)) return CUDA_ERROR_INVALID_VALUE;  // still mapped
+  if (session->allocations().overlaps(address, sizeBytes)) return CUDA_ERROR_INVALID_VALUE;  // still mapped
   const auto sizes = reservations.lock();
   const auto entry = sizes->find(address);
   if (entry == sizes->end() || entry->second != sizeBytes) return CUDA_ERROR_INVALID_VALUE;
@@ -57,7 +58,7 @@ VGPU_EXPORT CUresult cuMemAddressFree(CUdeviceptr address, size_t sizeBytes) {
 VGPU_EXPORT CUresult cuMemCreate(CUmemGenericAllocationHandle* out, size_t sizeBytes,
                                  const CUmemAllocationProp* properties, unsigned long long flags) {
   if (properties && properties->requestedHandleTypes != CU_MEM_HANDLE_TYPE_NONE)
-    return CUDA_ERROR_NOT_SUPPORTED;  // sharing with other programs
+    return refuse("cuMemCreate with a handle type", "memory shared between programs");
   const CUresult status = Forward<call_number::cuMemCreate>::call(out, sizeBytes, properties, flags);
   if (status != CUDA_SUCCESS) return status;
   Physical* physical = Session::get()->physicals.find(*out);
@@ -68,7 +69,8 @@ VGPU_EXPORT CUresult cuMemCreate(CUmemGenericAllocationHandle* out, size_t sizeB
 
 VGPU_EXPORT CUresult cuMemMap(CUdeviceptr address, size_t sizeBytes, size_t offset,
                               CUmemGenericAllocationHandle handle, unsigned long long flags) {
-  if (!withinReservation(address, sizeBytes)) return CUDA_ERROR_INVALID_VALUE;
+  if (!withinReservation(address, sizeBytes) || Session::get()->allocations().overlaps(address, sizeBytes))
+    return CUDA_ERROR_INVALID_VALUE;
   const CUresult status = Forward<call_number::cuMemMap>::call(address, sizeBytes, offset, handle, flags);
   if (status != CUDA_SUCCESS) return status;
   Session& session = *Session::get();

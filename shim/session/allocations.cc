@@ -36,6 +36,14 @@ std::optional<Allocation> Allocations::find(uint64_t address) const {
   return entry ? std::optional(*entry) : std::nullopt;
 }
 
+bool Allocations::overlaps(uint64_t address, uint64_t sizeBytes) const {
+  std::shared_lock lock(mutex_);
+  const auto beyond = byAddress_.lower_bound(address + sizeBytes);
+  if (beyond == byAddress_.begin()) return false;
+  const Allocation& last = std::prev(beyond)->second;
+  return last.address + last.sizeBytes > address;
+}
+
 bool Allocations::covers(uint64_t address, uint64_t sizeBytes) const {
   std::shared_lock lock(mutex_);
   const Allocation* entry = locate(address);

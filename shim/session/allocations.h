@@ -43,6 +43,8 @@ class Allocations {
   std::optional<Allocation> find(uint64_t address) const;
   // True when all of [address, address + sizeBytes) lies in one allocation.
   bool covers(uint64_t address, uint64_t sizeBytes) const;
+  // True when something is allocated in [address, address + sizeBytes) of the device's addresses.
+  bool overlaps(uint64_t address, uint64_t sizeBytes) const;
 
   template <class Visit>
   void forEach(Visit&& visit) const {

@@ -31,6 +31,16 @@ TEST(Allocations, CoversOnlyWhatLiesInOne) {
   EXPECT_FALSE(allocations.covers(0x1800, ~uint64_t{0}));
 }
 
+TEST(Allocations, OverlapsWhatReachesIntoTheRange) {
+  Allocations allocations;
+  allocations.insert(device(0x2000, 0x1000));
+  EXPECT_FALSE(allocations.overlaps(0x1000, 0x1000));
+  EXPECT_TRUE(allocations.overlaps(0x1000, 0x1001));
+  EXPECT_TRUE(allocations.overlaps(0x2800, 0x10));
+  EXPECT_TRUE(allocations.overlaps(0x2fff, 0x1000));
+  EXPECT_FALSE(allocations.overlaps(0x3000, 0x1000));
+}
+
 TEST(Allocations, MappingsThatTouchAreOneRange) {
   Allocations allocations;
   allocations.insert(device(0x1000, 0x1000, MemoryKind::VirtualRange));

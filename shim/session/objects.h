@@ -62,6 +62,7 @@ struct Stream {
   uint64_t id = 0;
   std::atomic<uint32_t> slot{kNoSlotYet};  // where its retired number is published
   Newest posted, marked, done;
+  std::atomic<bool> destroyed{false};  // its slot may be another stream's by now
   std::atomic<Capture> capture{Capture::None};
   CUstreamCaptureMode captureMode = CU_STREAM_CAPTURE_MODE_GLOBAL;
   uint64_t captureId = 0;

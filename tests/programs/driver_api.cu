@@ -115,6 +115,12 @@ static void placesMemory(CUdevice device) {
   std::vector<unsigned> host(2 * bytes / 4);
   CHECK_DRIVER(cuMemcpyDtoH(host.data(), range, 2 * bytes));
   for (const unsigned word : host) EXPECT(word == 0xabcd1234, "a mapped word is %#x", word);
+  expect("a second mapping at one place", cuMemMap(range + bytes, bytes, 0, memory[0], 0),
+         CUDA_ERROR_INVALID_VALUE);
+  CHECK_DRIVER(cuMemUnmap(range, bytes));
+  expect("freeing a range that is partly mapped", cuMemAddressFree(range, 2 * bytes),
+         CUDA_ERROR_INVALID_VALUE);
+  CHECK_DRIVER(cuMemMap(range, bytes, 0, memory[0], 0));
   CHECK_DRIVER(cuMemUnmap(range, 2 * bytes));
   for (const CUmemGenericAllocationHandle handle : memory) CHECK_DRIVER(cuMemRelease(handle));
   CHECK_DRIVER(cuMemAddressFree(range, 2 * bytes));

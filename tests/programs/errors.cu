@@ -93,6 +93,25 @@ static void refusesLaunches() {
   CHECK_CUDA(cudaFree(memory));
 }
 
+// What the device lacks is refused by the call itself, with a line on standard error that names it.
+static void refusesWhatTheDeviceLacks() {
+  int clusters = 0;
+  CHECK_CUDA(cudaDeviceGetAttribute(&clusters, cudaDevAttrClusterLaunch, 0));
+  cudaLaunchAttribute attribute{};
+  attribute.id = cudaLaunchAttributeClusterDimension;
+  attribute.val.clusterDim.x = 2;
+  attribute.val.clusterDim.y = attribute.val.clusterDim.z = 1;
+  cudaLaunchConfig_t configuration{};
+  configuration.gridDim = dim3(4);
+  configuration.blockDim = dim3(32);
+  configuration.attrs = &attribute;
+  configuration.numAttrs = 1;
+  if (!clusters) expect("a cluster", cudaLaunchKernelEx(&configuration, nothing), cudaErrorNotSupported);
+  attribute.val.clusterDim.x = 1;
+  expect("a cluster of one block", cudaLaunchKernelEx(&configuration, nothing), cudaSuccess);
+  cudaGetLastError();
+}
+
 static void refusesEvents() {
   cudaEvent_t begin, end, untimed;
   CHECK_CUDA(cudaEventCreate(&begin));
@@ -155,6 +174,7 @@ int main(int count, char** arguments) {
   remembersLastError();
   refusesArguments();
   refusesLaunches();
+  refusesWhatTheDeviceLacks();
   refusesEvents();
   for (const char* kind : {"null", "wild", "trap", "assert"}) failsInAnotherProcess(kind);
   expect("this process", cudaDeviceSynchronize(), cudaSuccess);

@@ -16,6 +16,11 @@ __global__ void increment(int* data, int count, int by) {
   if (i < count) data[i] += by;
 }
 
+// Keeps its stream busy for a while; no result depends on how long.
+__global__ void dawdle(volatile int* scratch) {
+  for (int i = 0; i < 20'000'000; ++i) *scratch = i;
+}
+
 static void copies() {
   int *host, *device;
   CHECK_CUDA(cudaMallocHost(&host, kCount * sizeof(int)));
@@ -95,9 +100,41 @@ static void seesLateChanges() {
   CHECK_CUDA(cudaFreeHost(host));
 }
 
+// A wait for one stream while another still has to write: what that writes must arrive with its own wait.
+static void seesWhatFinishesAfterAnotherWait() {
+  int *copied, *mapped, *other, *device, *scratch;
+  CHECK_CUDA(cudaMalloc(&scratch, sizeof(int)));
+  CHECK_CUDA(cudaMallocHost(&copied, kCount * sizeof(int)));
+  CHECK_CUDA(cudaMallocHost(&mapped, kCount * sizeof(int)));
+  CHECK_CUDA(cudaMallocHost(&other, kCount * sizeof(int)));
+  CHECK_CUDA(cudaMalloc(&device, kCount * sizeof(int)));
+  cudaStream_t held, quick;
+  CHECK_CUDA(cudaStreamCreateWithFlags(&held, cudaStreamNonBlocking));
+  CHECK_CUDA(cudaStreamCreateWithFlags(&quick, cudaStreamNonBlocking));
+  for (int i = 0; i < kCount; ++i) copied[i] = mapped[i] = other[i] = i;
+  CHECK_CUDA(cudaMemcpy(device, copied, kCount * sizeof(int), cudaMemcpyHostToDevice));
+  dawdle<<<1, 1, 0, held>>>(scratch);
+  increment<<<(kCount + 255) / 256, 256, 0, held>>>(device, kCount, 3);
+  increment<<<(kCount + 255) / 256, 256, 0, held>>>(mapped, kCount, 4);
+  CHECK_CUDA(cudaMemcpyAsync(copied, device, kCount * sizeof(int), cudaMemcpyDeviceToHost, held));
+  CHECK_CUDA(cudaMemsetAsync(other, 0, kCount * sizeof(int), quick));
+  CHECK_CUDA(cudaStreamSynchronize(quick));
+  EXPECT(other[7] == 0, "the quick stream's element is %d instead of 0", other[7]);
+  CHECK_CUDA(cudaStreamSynchronize(held));
+  for (int i = 0; i < kCount; ++i) {
+    EXPECT(mapped[i] == i + 4, "after another wait: mapped element %d is %d", i, mapped[i]);
+    EXPECT(copied[i] == i + 3, "after another wait: copied element %d is %d", i, copied[i]);
+  }
+  CHECK_CUDA(cudaStreamDestroy(held));
+  CHECK_CUDA(cudaStreamDestroy(quick));
+  for (int* memory : {copied, mapped, other}) CHECK_CUDA(cudaFreeHost(memory));
+  for (int* memory : {device, scratch}) CHECK_CUDA(cudaFree(memory));
+}
+
 int main() {
   copies();
   mapsIntoKernels();
   seesLateChanges();
-  return check::ok("pinned: copies, mapped access, late changes");
+  seesWhatFinishesAfterAnotherWait();
+  return check::ok("pinned: copies, mapped access, late changes, several waits");
 }
