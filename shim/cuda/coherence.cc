@@ -19,6 +19,8 @@ struct Writer {
 
 }  // namespace
 
+constinit std::atomic<size_t> allocationsThatExistTwice{0};
+
 struct Coherence {
   uint64_t host = 0, device = 0, sizeBytes = 0;
   std::vector<std::byte> twin;  // what both sides last agreed on
@@ -37,11 +39,8 @@ constexpr size_t kWordBytes =
 constexpr size_t kPieceBytes = 64 * 1024;
 
 constinit SharedState<std::vector<std::shared_ptr<Coherence>>> registry;
-// Its size, read before every launch: no lock while there is no such memory.
-constinit std::atomic<size_t> registered{0};
-
 std::vector<std::shared_ptr<Coherence>> everything() {
-  if (registered.load(std::memory_order_acquire) == 0) return {};
+  if (allocationsThatExistTwice.load(std::memory_order_acquire) == 0) return {};
   return *registry.lock();
 }
 
@@ -139,7 +138,7 @@ std::shared_ptr<Coherence> makeCoherence(const Allocation& allocation) {
   // them.
   const auto all = registry.lock();
   all->push_back(memory);
-  registered.store(all->size(), std::memory_order_release);
+  allocationsThatExistTwice.store(all->size(), std::memory_order_release);
   return memory;
 }
 
@@ -147,10 +146,10 @@ void dropCoherence(const Allocation& allocation) {
   if (!allocation.coherence) return;
   const auto all = registry.lock();
   std::erase(*all, allocation.coherence);
-  registered.store(all->size(), std::memory_order_release);
+  allocationsThatExistTwice.store(all->size(), std::memory_order_release);
 }
 
-CUresult pushToDevice(const Submission& submission) {
+CUresult pushAllToDevice(const Submission& submission) {
   for (const auto& memory : everything()) {
     const CUresult status = push(submission, *memory, 0, memory->sizeBytes);
     if (status != CUDA_SUCCESS) return status;
@@ -173,7 +172,7 @@ void deviceWillWrite(const Allocation& allocation, Stream& stream) {
   addWriter(*allocation.coherence, stream);
 }
 
-void deviceWillWriteAnywhere(Stream& stream) {
+void deviceWillWriteInAny(Stream& stream) {
   for (const auto& memory : everything()) addWriter(*memory, stream);
 }
 

@@ -5,6 +5,7 @@
 // would make system calls into the memory fail.) Any thread.
 #pragma once
 
+#include <atomic>
 #include <memory>
 
 #include "shim/session/submit.h"
@@ -13,13 +14,19 @@ namespace vgpu::shim {
 
 struct Coherence;
 
+// How much such memory there is. Read on the way of every launch: without it the functions below cost a load.
+extern constinit std::atomic<size_t> allocationsThatExistTwice;
+
 // Starts keeping the allocation's two sides equal.
 std::shared_ptr<Coherence> makeCoherence(const Allocation& allocation);
 void dropCoherence(const Allocation& allocation);
 
-// Sends what the program changed. Called before anything that lets the device read. Free when there is no
-// such memory.
-CUresult pushToDevice(const Submission& submission);
+// Sends what the program changed. Called before anything that lets the device read.
+CUresult pushAllToDevice(const Submission& submission);
+inline CUresult pushToDevice(const Submission& submission) {
+  return allocationsThatExistTwice.load(std::memory_order_acquire) ? pushAllToDevice(submission)
+                                                                   : CUDA_SUCCESS;
+}
 // The same for one range of one allocation, named by its host address.
 CUresult pushRange(const Submission& submission, const Allocation& allocation, uint64_t host,
                    uint64_t sizeBytes);
@@ -28,7 +35,10 @@ void deviceHasWritten(const Allocation& allocation);
 // What was posted last in the stream writes into the allocation, or, a kernel, into whatever it likes: waits
 // have to look until one has seen it retired.
 void deviceWillWrite(const Allocation& allocation, Stream& stream);
-void deviceWillWriteAnywhere(Stream& stream);
+void deviceWillWriteInAny(Stream& stream);
+inline void deviceWillWriteAnywhere(Stream& stream) {
+  if (allocationsThatExistTwice.load(std::memory_order_acquire)) deviceWillWriteInAny(stream);
+}
 // Fetches what the device changed. Called when a wait has ended.
 void pullFromDevice(const Submission& submission);
 
