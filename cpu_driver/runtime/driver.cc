@@ -60,6 +60,8 @@ CUcontext Driver::createContext(unsigned flags) { return insertContext(flags, fa
 
 void Driver::endContext(std::shared_ptr<Context> context) {
   context->shutDown();
+  streams.removeIf([&](const Stream& stream) { return &stream.context() == context.get(); });
+  events.removeIf([&](const Event& event) { return &event.context() == context.get(); });
   memory_.releaseAll(context->handle());
   std::lock_guard lock(mutex_);
   shells_.push_back(std::move(context));

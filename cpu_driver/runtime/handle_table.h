@@ -53,11 +53,17 @@ class HandleTable {
     std::lock_guard lock(mutex_);
     Slot* slot = const_cast<Slot*>(slotOf(handle));
     if (!slot) return nullptr;
-    slot->handle.store(0, std::memory_order_release);
-    slot->object.store(nullptr, std::memory_order_relaxed);
-    // A generation that wrapped would make an old handle valid again: such a slot is retired for good.
-    if (++slot->generation < kGenerations) free_.push_back(indexOf(toBits(handle)));
-    return std::move(slot->owner);
+    return takeOut(*slot, indexOf(toBits(handle)));
+  }
+
+  template <class Belongs>
+  void removeIf(Belongs&& belongs) {
+    std::vector<std::shared_ptr<T>> removed;  // whose ends may come back here
+    std::lock_guard lock(mutex_);
+    for (uint32_t index = 0; index < used_; ++index) {
+      Slot& slot = *slotAt(index);
+      if (slot.owner && belongs(*slot.owner)) removed.push_back(takeOut(slot, index));
+    }
   }
 
  private:
@@ -73,6 +79,14 @@ class HandleTable {
   static constexpr unsigned kGenerationBits = 24;
   static constexpr uint32_t kGenerations = 1u << kGenerationBits;
   using Chunk = std::array<Slot, kSlotsPerChunk>;
+
+  std::shared_ptr<T> takeOut(Slot& slot, uint32_t index) {
+    slot.handle.store(0, std::memory_order_release);
+    slot.object.store(nullptr, std::memory_order_relaxed);
+    // A generation that wrapped would make an old handle valid again: such a slot is retired for good.
+    if (++slot.generation < kGenerations) free_.push_back(index);
+    return std::move(slot.owner);
+  }
 
   static uint64_t encode(uint32_t index, uint32_t generation) {
     return uint64_t{kTag} << (kIndexBits + kGenerationBits) | uint64_t{generation} << kIndexBits | index;

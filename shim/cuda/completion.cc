@@ -101,6 +101,11 @@ bool timeToAsk() {
   return true;
 }
 
+void retireStream(Session& session, Stream& stream) {
+  stream.destroyed.store(true, std::memory_order_release);
+  if (const uint32_t slot = stream.slot.load(); slot != Stream::kNoSlotYet) session.returnSlot(slot);
+}
+
 void streamDone(Stream& stream, uint64_t sequence) { stream.done.raise(sequence); }
 
 }  // namespace vgpu::shim

@@ -28,6 +28,9 @@ uint32_t retiredSlot(const Submission& submission, Stream& stream);
 // often a query has to ask. True when it is this thread's time to ask.
 bool timeToAsk();
 
+// The stream is destroyed: its slot may be another's from here on.
+void retireStream(Session& session, Stream& stream);
+
 // All that was posted in the stream up to now is done.
 void streamDone(Stream& stream, uint64_t sequence);
 

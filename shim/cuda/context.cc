@@ -1,4 +1,5 @@
 // Contexts: primary and created, and each thread's stack of current ones, which only the guest keeps.
+#include "shim/cuda/completion.h"
 #include "shim/cuda/device.h"
 #include "shim/cuda/exported.h"
 #include "shim/cuda/forward.h"
@@ -17,10 +18,28 @@ PrimaryState& primaryState(int device) {
   return (*states)[static_cast<size_t>(device)];
 }
 
+template <class Object, class Table>
+std::vector<Object*> objectsOf(const Table& table, const Context& context) {
+  std::vector<Object*> found;
+  table.forEach([&](Object& object) {
+    if (object.context == &context) found.push_back(&object);
+  });
+  return found;
+}
+
+// A program may still hold their handles, which must not name anything any more.
+void forgetStreamsAndEvents(Session& session, const Context& context) {
+  for (Stream* stream : objectsOf<Stream>(session.streams, context)) {
+    if (session.streams.remove(Handle(stream->wire))) retireStream(session, *stream);
+  }
+  for (Event* event : objectsOf<Event>(session.events, context)) session.events.remove(event->handle);
+}
+
 // What a context leaves behind when it is gone: nothing of it is current, and a new one starts clean.
 void forgetContext(Session& session, Context& context) {
   context.alive.store(false);
   context.sticky.store(CUDA_SUCCESS);
+  forgetStreamsAndEvents(session, context);
   std::vector<Allocation> gone;
   session.allocations().forEach([&](const Allocation& allocation) {
     if (allocation.context == &context) gone.push_back(allocation);

@@ -86,7 +86,9 @@ VGPU_EXPORT CUresult cuEventQuery(CUevent value) {
     submission.session->channel().flush();
     return CUDA_ERROR_NOT_READY;
   }
-  return call(submission, call_number::cuEventQuery, asBytes(event->handle.bits())).status;
+  const CUresult status = call(submission, call_number::cuEventQuery, asBytes(event->handle.bits())).status;
+  if (status == CUDA_SUCCESS) finishWait(submission);
+  return status;
 }
 
 VGPU_EXPORT CUresult cuEventSynchronize(CUevent value) {

@@ -68,7 +68,9 @@ CUresult query(CUstream value, bool perThread) {
     return CUDA_SUCCESS;
   }
   if (progress == Progress::Running && !timeToAsk()) return CUDA_ERROR_NOT_READY;
-  return call(submission, protocol::call::cuStreamQuery, asBytes(stream->wire)).status;
+  const CUresult status = call(submission, protocol::call::cuStreamQuery, asBytes(stream->wire)).status;
+  if (status == CUDA_SUCCESS) finishWait(submission);
+  return status;
 }
 
 CUresult synchronize(CUstream value, bool perThread) {
@@ -215,8 +217,7 @@ VGPU_EXPORT CUresult cuStreamDestroy_v2(CUstream value) {
   if (!stream) return CUDA_ERROR_INVALID_HANDLE;
   const CUresult status = Forward<vgpu::protocol::call::cuStreamDestroy_v2>::call(value);
   if (status == CUDA_SUCCESS) {
-    stream->destroyed.store(true, std::memory_order_release);
-    if (const uint32_t slot = stream->slot.load(); slot != Stream::kNoSlotYet) session->returnSlot(slot);
+    retireStream(*session, *stream);
   }
   return status;
 }

@@ -129,6 +129,24 @@ static void refusesEvents() {
   cudaGetLastError();
 }
 
+// A reset ends every stream and event; the next call begins anew.
+static void forgetsHandlesOfAReset() {
+  cudaStream_t stream;
+  cudaEvent_t event;
+  CHECK_CUDA(cudaStreamCreate(&stream));
+  CHECK_CUDA(cudaEventCreate(&event));
+  CHECK_CUDA(cudaDeviceReset());
+  CHECK_CUDA(cudaFree(nullptr));
+  expect("wait for a stream from before a reset", cudaStreamSynchronize(stream),
+         cudaErrorInvalidResourceHandle);
+  nothing<<<1, 1, 0, stream>>>();
+  expect("launch in it", cudaGetLastError(), cudaErrorInvalidResourceHandle);
+  expect("query of an event from before a reset", cudaEventQuery(event), cudaErrorInvalidResourceHandle);
+  cudaGetLastError();
+  nothing<<<1, 1>>>();
+  expect("launch after a reset", cudaDeviceSynchronize(), cudaSuccess);
+}
+
 // One asynchronous failure: the launch succeeds, the wait reports it, and it stays.
 static int failAsynchronously(const std::string& kind) {
   int* memory = nullptr;
@@ -178,5 +196,6 @@ int main(int count, char** arguments) {
   refusesEvents();
   for (const char* kind : {"null", "wild", "trap", "assert"}) failsInAnotherProcess(kind);
   expect("this process", cudaDeviceSynchronize(), cudaSuccess);
+  forgetsHandlesOfAReset();
   return check::ok("errors: refused calls, last errors, sticky errors");
 }

@@ -131,10 +131,39 @@ static void seesWhatFinishesAfterAnotherWait() {
   for (int* memory : {device, scratch}) CHECK_CUDA(cudaFree(memory));
 }
 
+// Programs that poll instead of waiting: what a query calls done is there.
+static void isThereWhenAQuerySaysSo() {
+  int *host, *scratch;
+  CHECK_CUDA(cudaMallocHost(&host, kCount * sizeof(int)));
+  CHECK_CUDA(cudaMalloc(&scratch, sizeof(int)));
+  cudaStream_t stream;
+  cudaEvent_t event;
+  CHECK_CUDA(cudaStreamCreate(&stream));
+  CHECK_CUDA(cudaEventCreate(&event));
+  for (int round = 0; round < 6; ++round) {
+    for (int i = 0; i < kCount; ++i) host[i] = i;
+    dawdle<<<1, 1, 0, stream>>>(scratch);
+    increment<<<(kCount + 255) / 256, 256, 0, stream>>>(host, kCount, 1 + round);
+    CHECK_CUDA(cudaEventRecord(event, stream));
+    cudaError_t status;
+    do {
+      status = round % 2 ? cudaEventQuery(event) : cudaStreamQuery(stream);
+    } while (status == cudaErrorNotReady);
+    CHECK_CUDA(status);
+    for (int i = 0; i < kCount; ++i)
+      EXPECT(host[i] == i + 1 + round, "round %d: polled element %d is %d", round, i, host[i]);
+  }
+  CHECK_CUDA(cudaStreamDestroy(stream));
+  CHECK_CUDA(cudaEventDestroy(event));
+  CHECK_CUDA(cudaFreeHost(host));
+  CHECK_CUDA(cudaFree(scratch));
+}
+
 int main() {
   copies();
   mapsIntoKernels();
   seesLateChanges();
   seesWhatFinishesAfterAnotherWait();
+  isThereWhenAQuerySaysSo();
   return check::ok("pinned: copies, mapped access, late changes, several waits");
 }
