@@ -96,7 +96,10 @@ CUresult launch(CUfunction handle, const Shape& shape, CUstream streamHandle, vo
     CUresult error = CUDA_SUCCESS;
     Function* function = findFunction(context, handle, &error);
     if (!function) return error;
-    if (const CUresult failed = function->code().resolve().code; failed != CUDA_SUCCESS) return failed;
+    if (const Failure& failed = function->code().resolve(); failed.code != CUDA_SUCCESS) {
+      function->code().explain(context.output(), failed);
+      return failed.code;
+    }
     if (const CUresult refused = checkShape(*function, shape); refused != CUDA_SUCCESS) return refused;
     LaunchRequest request;
     if (const CUresult refused = pack(function->code(), list, extra, &request); refused != CUDA_SUCCESS)

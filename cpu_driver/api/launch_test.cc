@@ -45,6 +45,25 @@ TEST_F(Launches, ParametersMayComeAsOneBuffer) {
   EXPECT_CU(CUDA_ERROR_INVALID_VALUE, cuLaunchKernel(add, 1, 1, 1, 1, 1, 1, 0, nullptr, nullptr, extra));
 }
 
+TEST_F(Launches, AKernelThatCannotRunIsExplainedOnceToTheProgram) {
+  static std::string said;
+  vgpuCpuDriverSetOutput(
+      [](int fd, const void* bytes, size_t size, void*) {
+        if (fd == 2) said.append(static_cast<const char*>(bytes), size);
+      },
+      nullptr);
+  const CUfunction kernel =
+      function(kHeader + ".visible .entry modern()\n{\n  wgmma.fence.sync.aligned;\n  ret;\n}\n", "modern");
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_CU(CUDA_ERROR_NOT_SUPPORTED,
+              cuLaunchKernel(kernel, 1, 1, 1, 32, 1, 1, 0, nullptr, nullptr, nullptr));
+  }
+  vgpuCpuDriverSetOutput(nullptr, nullptr);
+  EXPECT_EQ(said.rfind("vgpu: the kernel modern cannot run: ", 0), 0u) << said;
+  EXPECT_NE(said.find("wgmma.fence"), std::string::npos) << said;
+  EXPECT_EQ(said.find('\n'), said.size() - 1) << said;
+}
+
 TEST_F(Launches, LimitsAreRefusedAtTheCall) {
   const CUfunction add = function(kAddPtx, "add");
   const CUdeviceptr memory = allocate(4);

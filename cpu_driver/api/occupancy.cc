@@ -16,8 +16,10 @@ CUresult withResolved(CUfunction handle, Body&& body) {
     CUresult error = CUDA_SUCCESS;
     Function* function = findFunction(context, handle, &error);
     if (!function) return error;
-    const CUresult failed = function->code().resolve().code;
-    return failed == CUDA_SUCCESS ? body(*function) : failed;
+    const Failure& failed = function->code().resolve();
+    if (failed.code == CUDA_SUCCESS) return body(*function);
+    function->code().explain(context.output(), failed);
+    return failed.code;
   });
 }
 

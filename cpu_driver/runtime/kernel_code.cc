@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "cpu_driver/runtime/image_maker.h"
+#include "cpu_driver/runtime/output.h"
 #include "cpu_driver/runtime/side_threads.h"
 #include "cpu_driver/runtime/stream.h"
 
@@ -63,9 +64,16 @@ void KernelCode::resolveOnce() {
       }
     }
     if (failure_.code != CUDA_SUCCESS) {
-      log::error("cpu driver: a kernel cannot be used", {{"kernel", name_}, {"reason", failure_.log}});
+      log::info("cpu driver: a kernel cannot be used", {{"kernel", name_}, {"reason", failure_.log}});
     }
     isResolved_.store(true, std::memory_order_release);
+  });
+}
+
+void KernelCode::explain(Output& output, const Failure& failure) {
+  std::call_once(explained_, [&] {
+    output.write(2, "vgpu: the kernel " + name_ + " cannot run: " + failure.log + "\n");
+    output.deliver();
   });
 }
 
@@ -111,8 +119,8 @@ void KernelCode::make(const std::shared_ptr<Variant>& variant) {
   runOnCompileThread([self = shared_from_this(), variant] {
     variant->failure = makeImage(*self, self->digest_->get(), variant->block, &variant->image);
     if (variant->failure.code != CUDA_SUCCESS) {
-      log::error("cpu driver: a kernel does not compile",
-                 {{"kernel", self->name_}, {"reason", variant->failure.log}});
+      log::info("cpu driver: a kernel does not compile",
+                {{"kernel", self->name_}, {"reason", variant->failure.log}});
     }
     self->finish(*variant, variant->failure.code == CUDA_SUCCESS ? State::Ready : State::Failed);
   });

@@ -18,6 +18,7 @@
 
 namespace vgpu::cpu {
 
+class Output;
 class Stream;
 
 // A reason with the code that it is reported as. CUDA_SUCCESS: none.
@@ -62,6 +63,9 @@ class KernelCode : public std::enable_shared_from_this<KernelCode> {
   }
   const ptx::Resources& resources();  // after a successful resolve()
 
+  // Tells the program once, on its standard error, why a launch of the kernel fails.
+  void explain(Output& output, const Failure& failure);
+
   enum class State { Absent, Compiling, Ready, Failed };
   // Programs that launch one kernel with many shapes get one image for any shape after this many special
   // ones.
@@ -100,7 +104,7 @@ class KernelCode : public std::enable_shared_from_this<KernelCode> {
   size_t parameterBytes_ = 0;
   unsigned mostThreads_ = 1024;
   std::atomic<bool> loadedAhead_{false};
-  std::once_flag resolved_;
+  std::once_flag resolved_, explained_;
   std::atomic<bool> isResolved_{false};
   Failure failure_;
   ptx::Resources resources_;

@@ -97,6 +97,7 @@ Step KernelWork::run(Execution& execution, Stream& stream) {
   while (!imageReady(stream)) {
     KernelCode::Variant& variant = *request_.variant;
     if (variant.state.load(std::memory_order_acquire) == KernelCode::State::Failed) {
+      request_.code->explain(stream.context().output(), variant.failure);
       stream.context().fail(variant.failure.code);
       return Step::Done;
     }
