@@ -5,6 +5,8 @@
 
 #include "cpu_driver/api/testing.h"
 
+extern "C" void* vgpuCpuDriverHostAddress(CUdeviceptr, size_t);
+
 namespace vgpu::cpu::testing {
 namespace {
 
@@ -128,6 +130,20 @@ TEST_F(Memory, RegisteringTwiceOrUnregisteringNothingHasItsOwnErrors) {
   EXPECT_CU(CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED, cuMemHostUnregister(own.data()));
 }
 
+TEST_F(Memory, OnlyDeviceMemoryThatMayBeWrittenHasAHostAddress) {
+  CUdeviceptr device = 0;
+  ASSERT_EQ(cuMemAlloc_v2(&device, 10'000), CUDA_SUCCESS);
+  EXPECT_EQ(vgpuCpuDriverHostAddress(device + 16, 10'000 - 16), reinterpret_cast<void*>(device + 16));
+  EXPECT_EQ(vgpuCpuDriverHostAddress(device + 16, 10'000), nullptr);
+  void* pinned = nullptr;
+  ASSERT_EQ(cuMemAllocHost_v2(&pinned, 4096), CUDA_SUCCESS);
+  EXPECT_EQ(vgpuCpuDriverHostAddress(reinterpret_cast<CUdeviceptr>(pinned), 16), nullptr);
+  EXPECT_EQ(vgpuCpuDriverHostAddress(0x10, 16), nullptr);
+  EXPECT_EQ(cuMemFreeHost(pinned), CUDA_SUCCESS);
+  EXPECT_EQ(cuMemFree_v2(device), CUDA_SUCCESS);
+  EXPECT_EQ(vgpuCpuDriverHostAddress(device, 16), nullptr);
+}
+
 TEST_F(Memory, VirtualMemoryLiesWhereItIsWantedAndCanBeShared) {
   constexpr size_t kBytes = 1 << 20;
   CUdeviceptr base = 0;
@@ -148,7 +164,9 @@ TEST_F(Memory, VirtualMemoryLiesWhereItIsWantedAndCanBeShared) {
   ASSERT_OK(cuMemMap(base + kBytes, kBytes, 0, imported, 0));
   EXPECT_CU(CUDA_ERROR_INVALID_VALUE, cuMemMap(base, kBytes, 0, imported, 0));
   const CUmemAccessDesc access{{CU_MEM_LOCATION_TYPE_DEVICE, 0}, CU_MEM_ACCESS_FLAGS_PROT_READWRITE};
+  EXPECT_EQ(vgpuCpuDriverHostAddress(base, kBytes), nullptr);
   ASSERT_OK(cuMemSetAccess(base, 2 * kBytes, &access, 1));
+  EXPECT_EQ(vgpuCpuDriverHostAddress(base, kBytes), reinterpret_cast<void*>(base));
   EXPECT_CU(CUDA_SUCCESS, cuMemRelease(memory));
   EXPECT_CU(CUDA_ERROR_INVALID_VALUE, cuMemRelease(memory));
   // Both mappings show the same memory, and one copy spans them.

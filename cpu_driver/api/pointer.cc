@@ -1,4 +1,6 @@
 // What an address is: cuPointerGetAttribute and its relatives.
+#include <sys/mman.h>
+
 #include "cpu_driver/api/entry.h"
 
 using namespace vgpu::cpu;
@@ -118,6 +120,18 @@ CUresult unknown(void* data, CUpointer_attribute attribute) {
 }  // namespace
 
 extern "C" {
+
+// For an executor that receives the bytes of an upload from a socket: where the processor may write this
+// device memory, or null. Waits for nothing and orders nothing: the caller knows that no work is under way
+// that it must follow.
+__attribute__((visibility("default"))) void* vgpuCpuDriverHostAddress(CUdeviceptr address, size_t sizeBytes) {
+  const auto allocation = driver().memory().addresses().find(address);
+  if (!allocation || !allocation->onDevice()) return nullptr;
+  if (sizeBytes > allocation->sizeBytes - (address - allocation->base)) return nullptr;
+  if (allocation->kind == MemoryKind::Virtual && !(allocation->protection.load() & PROT_WRITE))
+    return nullptr;
+  return reinterpret_cast<void*>(address);
+}
 
 CUresult cuPointerGetAttribute(void* data, CUpointer_attribute attribute, CUdeviceptr address) {
   return withDriver([&]() -> CUresult {

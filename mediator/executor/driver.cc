@@ -120,6 +120,7 @@ Result<Driver> loadDriver(const std::string& library) {
 #define SYMBOL(symbol) bind(handle, #symbol, driver.symbol);
 #include "mediator/executor/driver_symbols.inc"
   bind(handle, "vgpuCpuDriverSetOutput", driver.vgpuCpuDriverSetOutput);
+  bind(handle, "vgpuCpuDriverHostAddress", driver.vgpuCpuDriverHostAddress);
   if (const char* missing = missingFundamental(driver)) {
     return Error{"bind the driver " + library,
                  std::string("it lacks ") + missing + "; is it a libcuda.so.1?"};

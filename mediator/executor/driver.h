@@ -24,6 +24,8 @@ struct Driver {
   // and 2.
   using Output = void (*)(int fd, const void* text, size_t sizeBytes, void* user);
   void (*vgpuCpuDriverSetOutput)(Output, void* user) = nullptr;
+  // Where the processor may write device memory; null: nowhere. Likewise the CPU driver's alone.
+  void* (*vgpuCpuDriverHostAddress)(CUdeviceptr address, size_t sizeBytes) = nullptr;
 };
 
 // The member of Driver that a forwarded row calls.

@@ -40,6 +40,7 @@ Execution::Execution(const Driver& driverTable, transport::HostChannel& hostChan
     rows_[row.number] = {dispatchOf(row.number), row.mode,
                          row.mode == Mode::Blocking && !isPlainWait(row.number)};
   }
+  if (driver.vgpuCpuDriverHostAddress) channel.setUploadPlaces(this);
 }
 
 // Whoever may still call back must have done so before the members go.
@@ -83,9 +84,23 @@ void Execution::take(const transport::IncomingRecord& record) {
   if (inbox_.pending()) [[unlikely]]
     settleInbox();
   Submission s = Submission::of(record);
+  s.inPlace = placed_ && s.data.data() == placed_;
+  placed_ = nullptr;
   link::addOwned(statistics.bytesFromGuest, s.arguments.size() + s.data.size());
   dispatch(s);
   if (s.slot != transport::kNoSlot && !s.slotTaken) channel.releaseSlot(s.slot);
+}
+
+// An upload that would go to the driver at once is received where it belongs instead.
+std::span<std::byte> Execution::placeFor(const transport::IncomingRecord& record) {
+  Submission s = Submission::of(record);
+  s.number = static_cast<uint16_t>(s.number & ~protocol::kWantsReply);
+  if (s.number != protocol::call::CopyUpload || s.thread >= threads_.size() || lied_) return {};
+  s.context = threads_[s.thread];
+  applyContext(s.context);
+  const std::span<std::byte> place = uploadDestination(*this, s);
+  placed_ = place.data();
+  return place;
 }
 
 bool Execution::dispatch(Submission& s) {

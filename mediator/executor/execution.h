@@ -53,7 +53,7 @@ struct Wait {
   CUresult status = CUDA_SUCCESS;  // an earlier failure that the answer reports
 };
 
-class Execution {
+class Execution final : private transport::UploadPlaces {
  public:
   enum class End { Lost, Violation };
 
@@ -207,6 +207,7 @@ class Execution {
 
   void take(const transport::IncomingRecord& record);
   StreamObject* defaultStream(Submission& s, uint64_t wire, CUresult& status);
+  std::span<std::byte> placeFor(const transport::IncomingRecord& record) override;
   void applyContext(ContextObject* context);
   bool coverFirst(Submission& s);
   ContextObject* contextToCover(const Submission& s);
@@ -224,7 +225,8 @@ class Execution {
   CUresult pollOnce(Wait& wait);
   void endPending(StreamObject& stream);
 
-  std::vector<RowEntry> rows_;  // by number; those that the driver lacks have no handler
+  std::vector<RowEntry> rows_;         // by number; those that the driver lacks have no handler
+  const std::byte* placed_ = nullptr;  // where the data of the next record is being received
   std::vector<ContextObject*> threads_;
   std::unordered_map<int, ContextObject*> primaries_;
   CUcontext applied_ = nullptr;

@@ -314,6 +314,73 @@ TEST(Execution, HostMemoryOfAByteStreamIsWrittenAndReadByRecords) {
   EXPECT_EQ(got, bytes);
 }
 
+// Over a byte stream, with a driver whose memory the processor may write: bytes are received where they
+// belong.
+struct DirectUploads : ::testing::Test {
+  void SetUp() override {
+    session.useContext();
+    stream = session.makeStream(0);
+    ASSERT_EQ(session.call(call::MapDevice, messages::MapDevice{session.range(), 1 << 20, 0, 0}),
+              CUDA_SUCCESS);
+    for (size_t i = 0; i < sent.size(); ++i) sent[i] = static_cast<std::byte>(i * 7);
+  }
+  void upload(uint64_t to) {
+    session.guest->postWithData(call::CopyUpload, 0, TestSession::bytesOf(messages::CopyUpload{to, stream}),
+                                sent);
+  }
+  bool arrived(uint64_t at) {
+    return std::memcmp(reinterpret_cast<void*>(at), sent.data(), sent.size()) == 0;
+  }
+
+  TestSession session{true, uint64_t{16} << 20, true};
+  uint64_t stream = 0;
+  std::vector<std::byte> sent = std::vector<std::byte>(100'000);
+};
+
+TEST_F(DirectUploads, AnIdleStreamsBytesNeedNoCopy) {
+  for (int i = 0; i < 40; ++i) upload(session.range() + 64);  // more than there are slots
+  EXPECT_EQ(session.synchronize(stream), CUDA_SUCCESS);
+  EXPECT_TRUE(arrived(session.range() + 64));
+  EXPECT_THAT(session.driver.done(), ElementsAre());
+}
+
+TEST_F(DirectUploads, ABusyStreamsBytesComeInTheirTurn) {
+  const uint64_t function = session.makeFunction();
+  const CUstream native = session.driver.streams().at(0);
+  session.driver.stop(native);
+  session.launch(function, stream, 1);
+  upload(session.range());
+  settle(session);
+  EXPECT_FALSE(arrived(session.range()));
+  session.driver.go(native);
+  EXPECT_EQ(session.synchronize(stream), CUDA_SUCCESS);
+  EXPECT_TRUE(arrived(session.range()));
+  EXPECT_THAT(session.driver.done(), ElementsAre("launch 1", "copy"));
+}
+
+TEST_F(DirectUploads, AHeldStreamsBytesComeInTheirTurn) {
+  session.admission.held = stream;
+  upload(session.range());
+  settle(session);
+  EXPECT_FALSE(arrived(session.range()));
+  session.admission.held = 0;
+  session.execution->wake();
+  EXPECT_EQ(session.synchronize(stream), CUDA_SUCCESS);
+  EXPECT_TRUE(arrived(session.range()));
+}
+
+TEST_F(DirectUploads, NothingIsWrittenBeyondAnAllocation) {
+  upload(session.range() + (1 << 20) - 50'000);
+  EXPECT_EQ(session.synchronize(stream), CUDA_ERROR_INVALID_VALUE);
+  EXPECT_EQ(session.synchronize(stream), CUDA_SUCCESS);
+}
+
+TEST_F(DirectUploads, AFailedContextRefusesThem) {
+  session.driver.failContext(CUDA_ERROR_ILLEGAL_ADDRESS);
+  upload(session.range());
+  EXPECT_EQ(session.synchronize(stream), CUDA_ERROR_ILLEGAL_ADDRESS);
+}
+
 TEST(Execution, AnUnknownRowIsNotSupportedAndCounted) {
   TestSession session;
   EXPECT_EQ(session.call(0x0fff, uint64_t{0}), CUDA_ERROR_NOT_SUPPORTED);

@@ -27,6 +27,10 @@ constexpr bool isPlainWait(uint16_t number) {
          number == call::CopyBoxDownload || number == call::ReadHost;
 }
 
+// Where the data of a CopyUpload may be received, because it would be copied there as soon as it has come;
+// empty: it must wait for its stream, or the driver's memory is not the processor's to write.
+std::span<std::byte> uploadDestination(Execution& execution, Submission& s);
+
 // ---- what forwarded rows need beside their roles
 CUresult reserveForMapping(Execution& execution, const Submission& s, uint64_t address, uint64_t sizeBytes);
 void noteMapping(Execution& execution, const Submission& s, uint64_t address, uint64_t sizeBytes,

@@ -95,7 +95,28 @@ bool fitsStaging(Execution& execution, const Submission& s) {
   return false;
 }
 
+// Nothing is left to do; the driver is asked only whether the context has failed, as the copy would have
+// been.
+void finishInPlace(Execution& execution, Submission& s, StreamObject& stream) {
+  const CUresult status = execution.driver.cuStreamQuery(stream.driver);
+  s.enqueued = true;
+  execution.posted(s, status == CUDA_ERROR_NOT_READY ? CUDA_SUCCESS : status);
+}
+
 }  // namespace
+
+std::span<std::byte> uploadDestination(Execution& execution, Submission& s) {
+  Decoder in(s.arguments);
+  const auto message = in.get<protocol::messages::CopyUpload>();
+  if (in.failed()) return {};
+  CUresult status = CUDA_SUCCESS;
+  StreamObject* stream = execution.stream(s, message.stream, status);
+  if (!stream || !execution.covers(s, message.destination, s.dataBytes)) return {};
+  if (stream->capturing || !execution.queues.admits(stream->queue) || !execution.isIdle(*stream)) return {};
+  void* place = execution.driver.vgpuCpuDriverHostAddress(message.destination, s.dataBytes);
+  if (!place) return {};
+  return {static_cast<std::byte*>(place), s.dataBytes};
+}
 
 void handleCopyUpload(Execution& execution, Submission& s, const protocol::messages::CopyUpload& message,
                       Decoder&) {
@@ -106,6 +127,7 @@ void handleCopyUpload(Execution& execution, Submission& s, const protocol::messa
   if (!execution.covers(s, message.destination, s.data.size()))
     return execution.posted(s, CUDA_ERROR_INVALID_VALUE);
   if (s.data.empty()) return execution.posted(s, CUDA_SUCCESS);
+  if (s.inPlace) return finishInPlace(execution, s, *stream);
   UploadSource source;
   if (!chooseSource(execution, s, *stream, source)) return;
   status =

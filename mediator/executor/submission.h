@@ -27,6 +27,7 @@ struct Submission {
   bool wantsReply = false;           // of a posted row: strict mode
   bool slotTaken = false;            // whoever took the slot releases it
   bool replayed = false;             // was held back, and may go to the driver now
+  bool inPlace = false;              // of an upload: its data was received where the upload puts it
   bool covered = false;              // of a blocking row: what it waits for is over
   bool enqueued = false;             // gave work to a stream: in strict mode there is something to wait for
   ContextObject* context = nullptr;  // current for the guest thread when the record came

@@ -108,6 +108,37 @@ TEST_P(ChannelTest, SmallDataTravelsWithTheRecordAndLargeDataInASlot) {
   }
 }
 
+// The end of a pipeline that knows where data belongs.
+struct OnePlace final : UploadPlaces {
+  std::span<std::byte> placeFor(const IncomingRecord& record) override {
+    ++asked;
+    if (record.call() == 1) return {};
+    return std::span(memory).subspan(8, record.dataBytes());
+  }
+  std::vector<std::byte> memory = std::vector<std::byte>(200'000);
+  int asked = 0;
+};
+
+TEST_P(ChannelTest, AByteStreamReceivesUploadsWhereTheyAreWanted) {
+  connectPair();
+  OnePlace places;
+  host_->setUploadPlaces(&places);
+  const std::vector<std::byte> data = pattern(100'000, 5);
+  std::vector<bool> inPlace;
+  serve([&](IncomingRecord& record) {
+    EXPECT_TRUE(std::ranges::equal(record.data(), data));
+    inPlace.push_back(record.data().data() == places.memory.data() + 8);
+    host_->releaseSlot(record.slot());
+    host_->reply(record.replyTo(), 0);
+  });
+  for (const uint16_t call : std::initializer_list<uint16_t>{1, 2, 2, 1})
+    guest_->callWithData(call, 0, bytesFrom("arguments"), data, {});
+  endSession();
+  const bool stream = GetParam() != Kind::Memfd;
+  EXPECT_THAT(inPlace, ElementsAre(false, stream, stream, false));
+  EXPECT_EQ(places.asked, stream ? 4 : 0);
+}
+
 TEST_P(ChannelTest, UploadsGoOnAsSlotsComeBack) {
   connectPair();
   std::deque<uint16_t> held;

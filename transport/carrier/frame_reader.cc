@@ -64,6 +64,10 @@ FrameReader::Outcome FrameReader::readFrame(int socket, FrameSink& sink) {
     if (got == 0) return Outcome::Closed;
     if (got < 0) {
       if (errno == EINTR) continue;
+      if (errno == EFAULT) {
+        wrong_ = "the memory that bytes from the peer go to is gone";
+        return Outcome::Broken;
+      }
       return errno == EAGAIN ? Outcome::WouldBlock : Outcome::Closed;
     }
     const size_t inPlace = std::min(static_cast<size_t>(got), place_.size());

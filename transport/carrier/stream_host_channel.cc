@@ -151,7 +151,9 @@ bool StreamHostChannel::placeRecord(const FrameHeader& header, size_t offset, st
     wrong = "a frame is longer than its record and data";
     return false;
   }
-  into = slotMemory(incoming_.slot()).first(dataBytes);
+  into = places_ ? places_->placeFor(incoming_) : std::span<std::byte>();
+  if (into.empty()) into = slotMemory(incoming_.slot()).first(dataBytes);
+  CHECK(into.size() == dataBytes);
   RecordReader::setSlotData(incoming_, into);
   return true;
 }

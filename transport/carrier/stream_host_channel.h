@@ -26,6 +26,7 @@ class StreamHostChannel final : public HostChannel, private FrameSink {
   ~StreamHostChannel() override;
 
   Next next(IncomingRecord& record, std::chrono::nanoseconds timeout) override;
+  void setUploadPlaces(UploadPlaces* places) override { places_ = places; }
   void interrupt() override;
   std::string violation() const override { return violation_; }
   void reply(const ReplyTo& to, int32_t status, std::span<const std::byte> payload) override;
@@ -57,7 +58,6 @@ class StreamHostChannel final : public HostChannel, private FrameSink {
   Next fail(std::string what);
   void sleepUntilReadable(std::chrono::nanoseconds timeout);
   void tellRetired();
-  void tell(uint32_t streamIndex);
   void sent(OutQueue::Sent outcome);
 
   UniqueFd socket_;
@@ -67,6 +67,7 @@ class StreamHostChannel final : public HostChannel, private FrameSink {
   std::atomic<bool> interrupted_{false};
 
   // The dispatcher's:
+  UploadPlaces* places_ = nullptr;
   FrameReader frames_;
   IncomingRecord incoming_;
   bool recordReady_ = false;

@@ -34,8 +34,8 @@ class IncomingRecord {
   // The slot that must be released (Upload) or completed or replied to (Download); kNoSlot without one.
   uint16_t slot() const { return header_.slot; }
   std::span<const std::byte> arguments() const { return {bytes_.data() + argumentsOffset_, argumentBytes_}; }
-  // Upload: the data, private when inline, otherwise in the slot, where the guest may still write to it.
-  // Download: empty; dataBytes() is what the guest wants.
+  // Upload: the data, private when inline, otherwise in the slot, where the guest may still write to it, or
+  // where UploadPlaces wanted it. Download: empty; dataBytes() is what the guest wants.
   std::span<const std::byte> data() const { return data_; }
   uint32_t dataBytes() const { return dataBytes_; }
   ReplyTo replyTo() const {
@@ -62,6 +62,19 @@ enum class Next {
   Violation,  // the guest broke the protocol: log violation(), count it, end the session
 };
 
+// Lets the data of an upload be received where it belongs. Only a byte stream asks: elsewhere the data lies
+// in the window before its record does.
+class UploadPlaces {
+ public:
+  // On the dispatcher, inside next(): `record` is checked and all records before it were handed out; its data
+  // is still on its way. Room for record.dataBytes(), which must stay until next() has handed this record
+  // out; empty: the data goes to the record's window slot.
+  virtual std::span<std::byte> placeFor(const IncomingRecord& record) = 0;
+
+ protected:
+  ~UploadPlaces() = default;
+};
+
 class HostChannel {
  public:
   virtual ~HostChannel() = default;
@@ -72,6 +85,8 @@ class HostChannel {
   // Records that were published before the guest died are still delivered before Lost.
   virtual Next next(IncomingRecord& record,
                     std::chrono::nanoseconds timeout = std::chrono::nanoseconds::max()) = 0;
+  // Asked from now on; before the first next(). Borrowed.
+  virtual void setUploadPlaces(UploadPlaces*) {}
   // Makes next() return Interrupted (once; also when it only begins later).
   virtual void interrupt() = 0;
   // What the guest did wrong, after Next::Violation.

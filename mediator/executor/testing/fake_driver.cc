@@ -150,6 +150,12 @@ void FakeDriver::fill() {
   table_.cuMemMap = &mapMemory;
 }
 
+void FakeDriver::offerHostAddresses() {
+  table_.vgpuCpuDriverHostAddress = [](CUdeviceptr address, size_t) {
+    return reinterpret_cast<void*>(address);
+  };
+}
+
 void FakeDriver::stop(CUstream stream) {
   std::lock_guard lock(mutex_);
   streams_[stream].stopped = true;

@@ -25,6 +25,8 @@ class FakeDriver {
   // Operations given to the stream from now on wait.
   void stop(CUstream stream);
   void go(CUstream stream);
+  // Its memory is the processor's to write, as with the CPU driver; before a session is made.
+  void offerHostAddresses();
   // What streams have done, in order: "launch 3" for a grid of 3 blocks, "record", "wait", "copy".
   std::vector<std::string> done();
   // The streams made, in order.

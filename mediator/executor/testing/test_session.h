@@ -30,7 +30,9 @@ class TestSession {
  public:
   static constexpr uint64_t kRangeBytes = uint64_t{64} << 20;
 
-  explicit TestSession(bool stream = false, uint64_t spillBytes = uint64_t{16} << 20) {
+  explicit TestSession(bool stream = false, uint64_t spillBytes = uint64_t{16} << 20,
+                       bool hostAddresses = false) {
+    if (hostAddresses) driver.offerHostAddresses();
     connect(stream);
     range_ = *reserveAt(protocol::kRangeCandidates[0], kRangeBytes);
     ExecutionSettings settings;
