@@ -206,7 +206,7 @@ void stream(Socket kind, const std::string& name) {
   };
   const auto down = [&] { CHECKED(cuMemcpyDtoH_v2(pageable.data(), device, kBulkBytes)); };
   std::vector<double> raw, in, out, wait, pingPong;
-  for (int round = 0; round < 15; ++round) {
+  for (int round = 0; round < 9; ++round) {
     raw.push_back(socketBandwidth(kind));
     in.push_back(bandwidth(up));
     out.push_back(bandwidth(down));

@@ -121,6 +121,29 @@ TEST_P(DeathTest, AForkedChildHasNoSessionAndDoesNotDisturbItsParents) {
   EXPECT_EQ(reapGuest(), 0);
 }
 
+TEST_P(DeathTest, AChildThatNoLibraryHeardOfHasNoSessionEither) {
+  startGuest([](GuestChannel& guest) {
+    const pid_t child = static_cast<pid_t>(::syscall(SYS_fork));
+    if (child == 0) {
+      std::array<std::byte, 8> out;
+      const bool lost = guest.lost() && guest.post(66, 0, out) == 0 && guest.call(66, 0, {}, {}).lost &&
+                        guest.beginDownload(66, 0, {}, out).sequence == 0 && !guest.attachThread() &&
+                        guest.waitRetired(0, 1) == Wait::Lost && !guest.lostReason().empty();
+      guest.flush();
+      ::_exit(lost ? 0 : 1);
+    }
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    guest.post(status == 0 ? 55 : 44, 0, {});
+    guest.flush();
+    guest.waitRetired(0, 1, 1s);
+  });
+  host_->retire(0, 1);
+  EXPECT_EQ(readToTheEnd(), Next::Lost);
+  EXPECT_EQ(last_, 55);
+  EXPECT_EQ(reapGuest(), 0);
+}
+
 TEST_P(DeathTest, AForkedChildCanEndNormallyWithTheChannelInIt) {
   startGuest([](GuestChannel& guest) {
     GuestChannel* channel = &guest;

@@ -22,7 +22,6 @@ std::unique_ptr<GuestChannel> makeStreamGuestChannel(UniqueFd socket, const Chan
 StreamGuestChannel::StreamGuestChannel(UniqueFd socket, const ChannelLimits& limits)
     : GuestChannel(limits),
       socket_(std::move(socket)),
-      threads_(limits.threads),
       mailboxes_(limits.threads),
       awaited_(new std::atomic<uint64_t>[limits.threads]()),
       slotControl_(limits.slots),
@@ -44,11 +43,6 @@ StreamGuestChannel::StreamGuestChannel(UniqueFd socket, const ChannelLimits& lim
 StreamGuestChannel::~StreamGuestChannel() {
   fail("closed");
   watcher_->stop();
-}
-
-std::optional<uint16_t> StreamGuestChannel::attachThread() {
-  if (lost()) return std::nullopt;
-  return threads_.take();
 }
 
 // ---- waiting: for something that a frame brings, by reading or by being woken by whoever reads
@@ -287,27 +281,15 @@ Result<Mapping> StreamGuestChannel::mapShared(uint64_t, void*, size_t) {
 }
 
 void StreamGuestChannel::fail(const std::string& reason) {
-  {
-    const std::lock_guard lock(reasonMutex_);
-    if (lost_.exchange(true)) return;
-    reason_ = reason;
-  }
+  if (!lose(reason)) return;
   ::shutdown(socket_.get(), SHUT_RDWR);  // whoever is in poll or send returns
   waiters_.wakeAll();
 }
 
-std::string StreamGuestChannel::lostReason() const {
-  const std::lock_guard lock(reasonMutex_);
-  return reason_;
-}
-
-void StreamGuestChannel::inForkedChild() {
-  lost_.store(true);
-  new (&reasonMutex_) std::mutex;  // other threads of the parent may have held these
-  new (&reader_) std::mutex;
+void StreamGuestChannel::forgetParent() {
+  new (&reader_) std::mutex;  // other threads of the parent may have held these
   new (&eventMutex_) std::mutex;
   new (&waiters_) WaitList;
-  reason_ = "the session belongs to the parent process: CUDA cannot be used after fork";
   watcher_->forgetAfterFork();
   socket_.reset();  // only our copy of the descriptor: the parent's connection stays
 }

@@ -15,25 +15,19 @@
 #include "transport/carrier/frame.h"
 #include "transport/carrier/peer_watcher.h"
 #include "transport/carrier/wait_list.h"
-#include "transport/ring/fork_registry.h"
 #include "transport/ring/guest_channel.h"
 #include "transport/ring/guest_window.h"
 #include "transport/ring/layout.h"
 #include "transport/ring/record_writer.h"
 #include "transport/ring/spin.h"
-#include "transport/ring/thread_ids.h"
 
 namespace vgpu::transport {
 
-class StreamGuestChannel final : public GuestChannel, private FrameSink, private ForkSensitive {
+class StreamGuestChannel final : public GuestChannel, private FrameSink {
  public:
   StreamGuestChannel(UniqueFd socket, const ChannelLimits& limits);
   ~StreamGuestChannel() override;
 
-  std::optional<uint16_t> attachThread() override;
-  void detachThread(uint16_t thread) override {
-    if (!lost()) threads_.give(thread);  // in a forked child another thread may have held the lock
-  }
   uint64_t postWithData(uint16_t call, uint16_t thread, std::span<const std::byte> arguments,
                         std::span<const std::byte> data) override;
   Reply call(uint16_t call, uint16_t thread, std::span<const std::byte> arguments,
@@ -54,8 +48,6 @@ class StreamGuestChannel final : public GuestChannel, private FrameSink, private
   void interruptEvents() override;
   bool sharesMemory() const override { return false; }
   Result<Mapping> mapShared(uint64_t regionId, void* address, size_t sizeBytes) override;
-  bool lost() const override { return lost_.load(std::memory_order_relaxed); }
-  std::string lostReason() const override;
 
  private:
   using Deadline = std::optional<MonotonicTime>;
@@ -102,12 +94,9 @@ class StreamGuestChannel final : public GuestChannel, private FrameSink, private
   void giveSlot(uint16_t slot);
   void letReaderLeave();
   void fail(const std::string& reason);
-  void inForkedChild() override;
+  void forgetParent() override;
 
   UniqueFd socket_;
-  std::atomic<bool> lost_{false};
-  mutable std::mutex reasonMutex_;
-  std::string reason_;
 
   std::mutex sendMutex_;
   std::vector<std::byte> outgoing_;
@@ -120,7 +109,6 @@ class StreamGuestChannel final : public GuestChannel, private FrameSink, private
   std::atomic<uint32_t> activity_{0};  // counts reads by waiting threads
   uint32_t activitySeen_ = 0;          // by the watching thread
 
-  ThreadIds threads_;
   std::vector<Mailbox> mailboxes_;
   std::unique_ptr<std::atomic<uint64_t>[]> awaited_;  // the sequence whose reply a thread waits for
   std::vector<SlotControl> slotControl_;

@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <cstring>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
@@ -14,7 +15,10 @@
 
 #include "base/mapping.h"
 #include "base/result.h"
+#include "transport/ring/fork_registry.h"
 #include "transport/ring/record.h"
+#include "transport/ring/shared_word.h"
+#include "transport/ring/thread_ids.h"
 
 namespace vgpu::transport {
 
@@ -48,18 +52,18 @@ constexpr auto kForever = std::chrono::nanoseconds::max();
 // the cache.
 constexpr size_t kDownloadsInFlight = 4;
 
-class GuestChannel {
+class GuestChannel : private ForkSensitive {
  public:
-  virtual ~GuestChannel() = default;
+  ~GuestChannel() override = default;
   GuestChannel(const GuestChannel&) = delete;
   GuestChannel& operator=(const GuestChannel&) = delete;
 
   // ---- guest threads: an id names the mailbox and the executor's record of the thread.
   // nullopt when limits().threads are attached (the caller fails its call by name; ids are never shared), or
   // lost.
-  virtual std::optional<uint16_t> attachThread() = 0;
+  std::optional<uint16_t> attachThread();
   // The id may be given out again at once: post what tells the executor to forget the thread before this.
-  virtual void detachThread(uint16_t thread) = 0;
+  void detachThread(uint16_t thread);
 
   // ---- records. Sequences count all records of the session from 1; 0 means lost.
   // `fill(std::byte* arguments, uint64_t sequence)` writes exactly argumentBytes (<= kMaxArgumentBytes)
@@ -130,21 +134,37 @@ class GuestChannel {
   virtual Result<Mapping> mapShared(uint64_t regionId, void* address, size_t sizeBytes) = 0;
 
   // ---- the session
-  virtual bool lost() const = 0;
+  bool lost() const { return loadRelaxed(life_) == 0; }
   // Why, in plain words ("the executor ended"); empty while the session lives.
-  virtual std::string lostReason() const = 0;
+  std::string lostReason() const;
   const ChannelLimits& limits() const { return limits_; }
 
  protected:
-  explicit GuestChannel(const ChannelLimits& limits) : limits_(limits) {}
+  explicit GuestChannel(const ChannelLimits& limits);
 
   // Locks the producers, counts sequence_ up and returns room for the arguments, or nullptr when lost;
   // publish() makes the record visible and unlocks. Nothing may fail in between.
   virtual std::byte* reserve(uint16_t call, uint16_t thread, size_t argumentBytes) = 0;
   virtual uint64_t publish() = 0;
 
+  // The session is lost from here on; false when it was already.
+  bool lose(const std::string& reason);
+  // In a forked child, where the channel is lost: lets go of what is the parent's without disturbing it.
+  virtual void forgetParent() = 0;
+
   ChannelLimits limits_;
   uint64_t sequence_ = 0;  // of the last record; under the producers' lock
+
+ private:
+  void inForkedChild() final;
+
+  // One word in a page that a child finds empty, also one made by a system call that no library hears of: for
+  // the child the session is lost before it can write to what it shares with its parent.
+  Mapping lifePage_;
+  uint32_t* life_;
+  ThreadIds threads_;
+  mutable std::mutex reasonMutex_;
+  std::string reason_;
 };
 
 }  // namespace vgpu::transport

@@ -28,7 +28,6 @@ RingGuestChannel::RingGuestChannel(std::unique_ptr<RingCarrier> carrier, const C
       doorbell_(carrier_->doorbell()),
       memory_(carrier_->memory(), layoutOf(limits)),
       producer_(memory_.ring, limits.ringLines, &memory_.control->submitted, &memory_.control->consumed),
-      threads_(limits.threads),
       window_(memory_.slotControl, limits),
       events_(memory_.events, limits.eventLines, &memory_.control->eventsProduced,
               &memory_.control->eventsConsumed),
@@ -38,15 +37,6 @@ RingGuestChannel::RingGuestChannel(std::unique_ptr<RingCarrier> carrier, const C
 }
 
 RingGuestChannel::~RingGuestChannel() { carrier_->hangUp(); }
-
-std::optional<uint16_t> RingGuestChannel::attachThread() {
-  if (lost()) return std::nullopt;
-  return threads_.take();
-}
-
-void RingGuestChannel::detachThread(uint16_t thread) {
-  if (!lost()) threads_.give(thread);  // in a forked child another thread may have held the lock
-}
 
 // ---- posting
 
@@ -384,12 +374,8 @@ void RingGuestChannel::failHost(const char* what) {
 }
 
 void RingGuestChannel::onLost(const std::string& reason) {
-  {
-    const std::lock_guard lock(reasonMutex_);
-    if (lost_.exchange(true)) return;
-    reason_ = reason;
-  }
-  // Whoever armed before this is woken; whoever arms after it sees lost_.
+  if (!lose(reason)) return;
+  // Whoever armed before this is woken; whoever arms after it sees that the session is lost.
   fullFence();
   ControlPage* control = memory_.control;
   for (uint32_t* word : {&control->spaceWanted, &control->eventWaits, &control->slotWanted})
@@ -402,15 +388,7 @@ void RingGuestChannel::onLost(const std::string& reason) {
   }
 }
 
-std::string RingGuestChannel::lostReason() const {
-  const std::lock_guard lock(reasonMutex_);
-  return reason_;
-}
-
-void RingGuestChannel::inForkedChild() {
-  lost_.store(true);
-  new (&reasonMutex_) std::mutex;  // another thread of the parent may have held it
-  reason_ = "the session belongs to the parent process: CUDA cannot be used after fork";
+void RingGuestChannel::forgetParent() {
   memory_.control = nullptr;
   carrier_->forgetAfterFork();
 }

@@ -7,7 +7,6 @@
 #include <memory>
 #include <mutex>
 
-#include "transport/ring/fork_registry.h"
 #include "transport/ring/guest_channel.h"
 #include "transport/ring/guest_window.h"
 #include "transport/ring/layout.h"
@@ -16,18 +15,15 @@
 #include "transport/ring/record_writer.h"
 #include "transport/ring/ring_carrier.h"
 #include "transport/ring/spin.h"
-#include "transport/ring/thread_ids.h"
 
 namespace vgpu::transport {
 
-class RingGuestChannel final : public GuestChannel, private CarrierListener, private ForkSensitive {
+class RingGuestChannel final : public GuestChannel, private CarrierListener {
  public:
   // `limits` were checked, and the carrier's memory is as large as their layout.
   RingGuestChannel(std::unique_ptr<RingCarrier> carrier, const ChannelLimits& limits);
   ~RingGuestChannel() override;
 
-  std::optional<uint16_t> attachThread() override;
-  void detachThread(uint16_t thread) override;
   uint64_t postWithData(uint16_t call, uint16_t thread, std::span<const std::byte> arguments,
                         std::span<const std::byte> data) override;
   Reply call(uint16_t call, uint16_t thread, std::span<const std::byte> arguments,
@@ -48,8 +44,6 @@ class RingGuestChannel final : public GuestChannel, private CarrierListener, pri
   void interruptEvents() override;
   bool sharesMemory() const override { return carrier_->sharesMemory(); }
   Result<Mapping> mapShared(uint64_t regionId, void* address, size_t sizeBytes) override;
-  bool lost() const override { return lost_.load(std::memory_order_relaxed); }
-  std::string lostReason() const override;
 
  private:
   using Deadline = std::optional<MonotonicTime>;
@@ -58,7 +52,7 @@ class RingGuestChannel final : public GuestChannel, private CarrierListener, pri
   uint64_t publish() override;
   void onLost(const std::string& reason) override;
   bool onTick() override { return false; }
-  void inForkedChild() override;
+  void forgetParent() override;
 
   std::byte* reserveShape(const RecordShape& shape);
   uint64_t postShape(const RecordShape& shape, std::span<const std::byte> arguments,
@@ -79,7 +73,6 @@ class RingGuestChannel final : public GuestChannel, private CarrierListener, pri
   std::unique_ptr<RingCarrier> carrier_;
   Doorbell& doorbell_;
   ChannelMemory memory_;
-  std::atomic<bool> lost_{false};
 
   ProducerLock lock_;
   // Under lock_:
@@ -87,7 +80,6 @@ class RingGuestChannel final : public GuestChannel, private CarrierListener, pri
   size_t placedLines_ = 0;
   uint32_t sinceFence_ = 0;
 
-  ThreadIds threads_;
   GuestWindow window_;
   std::mutex retireMutex_;
   std::mutex eventMutex_;
@@ -95,8 +87,6 @@ class RingGuestChannel final : public GuestChannel, private CarrierListener, pri
   uint64_t eventSequence_ = 0;
   std::unique_ptr<std::byte[]> eventBytes_;
   std::atomic<bool> eventsInterrupted_{false};
-  mutable std::mutex reasonMutex_;
-  std::string reason_;
 
   std::unique_ptr<SpinBudget[]> replyBudgets_;  // one a thread
   SpinBudget spaceBudget_, uploadBudget_, slotBudget_, retireBudget_, eventBudget_;
