@@ -1,7 +1,5 @@
 #include "mediator/daemon/mediator.h"
 
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -28,17 +26,6 @@ constexpr int32_t kDeviceUnavailable = 46;  // CUDA_ERROR_DEVICE_UNAVAILABLE
 constexpr int32_t kNoDevice = 100;          // CUDA_ERROR_NO_DEVICE
 
 int32_t errorCodeOf(Refusal refusal) { return refusal == Refusal::NoDriver ? kNoDevice : kDeviceUnavailable; }
-
-// A TCP peer that vanished without a word is noticed within a minute.
-void noticeVanishedPeer(int socket) {
-  const auto set = [socket](int level, int option, int value) {
-    ::setsockopt(socket, level, option, &value, sizeof value);
-  };
-  set(SOL_SOCKET, SO_KEEPALIVE, 1);
-  set(IPPROTO_TCP, TCP_KEEPIDLE, 30);
-  set(IPPROTO_TCP, TCP_KEEPINTVL, 10);
-  set(IPPROTO_TCP, TCP_KEEPCNT, 3);
-}
 
 // "HOST:0" asks for any port; what is told to people is the one that it became.
 std::string withPort(const std::string& address, int port) {
@@ -160,7 +147,6 @@ void Mediator::acceptGuest(const Listener& listener) {
     return;
   }
   const bool isTcp = listener.endpoint.family == transport::Endpoint::Family::Tcp;
-  if (isTcp) noticeVanishedPeer(socket.get());
   Peer peer = isTcp ? identifyTcpPeer() : identifyUnixPeer(socket.get());
   if (sessions_.size() >= configuration_.mostSessions) {
     return refuse(std::move(socket), Refusal::TooManySessions,

@@ -19,12 +19,6 @@ namespace vgpu::transport {
 
 namespace {
 
-bool isUnix(int socket) {
-  int domain = 0;
-  socklen_t length = sizeof domain;
-  return ::getsockopt(socket, SOL_SOCKET, SO_DOMAIN, &domain, &length) == 0 && domain == AF_UNIX;
-}
-
 std::vector<std::byte> messageOf(const AnswerHeader& answer, std::span<const std::byte> text) {
   std::vector<std::byte> message(sizeof answer + text.size());
   std::memcpy(message.data(), &answer, sizeof answer);

@@ -84,17 +84,57 @@ TEST_P(DeathTest, AKilledGuestIsNoticedAlthoughItsForkedChildLives) {
   ASSERT_EQ(::read(pipe[0], &grandchild, sizeof grandchild), static_cast<ssize_t>(sizeof grandchild));
   const auto start = now();
   killGuest();
-  if (GetParam() == Kind::Tcp) {
-    // Nothing tells the two processes apart over a network: the session lives as long as somebody holds the
-    // connection.
-    ::kill(grandchild, SIGKILL);
-  }
   EXPECT_EQ(readToTheEnd(), Next::Lost);
   EXPECT_LT(now() - start, 1s);
   ::kill(grandchild, SIGKILL);
   reapGuest();
   ::close(pipe[0]);
   ::close(pipe[1]);
+}
+
+TEST_P(DeathTest, AStoppedGuestIsNotTakenForADeadOne) {
+  startGuest([](GuestChannel& guest) {
+    guest.post(1, 0, {});
+    guest.flush();
+    guest.waitRetired(0, 1);
+    guest.post(2, 0, {});
+    guest.flush();
+    guest.waitRetired(0, 2, 5s);
+  });
+  auto record = std::make_unique<IncomingRecord>();
+  ASSERT_EQ(host_->next(*record, 5s), Next::Record);
+  ::kill(child_, SIGSTOP);
+  EXPECT_EQ(host_->next(*record, 1500ms), Next::TimedOut);
+  host_->retire(0, 1);
+  ::kill(child_, SIGCONT);
+  ASSERT_EQ(host_->next(*record, 5s), Next::Record);
+  EXPECT_EQ(record->call(), 2);
+  host_->retire(0, 2);
+  EXPECT_EQ(readToTheEnd(), Next::Lost);
+  EXPECT_EQ(reapGuest(), 0);
+}
+
+TEST_P(DeathTest, AProgramThatWaitsForItsChildrenSeesOnlyItsOwn) {
+  startGuest([](GuestChannel& guest) {
+    const pid_t child = ::fork();
+    if (child == 0) ::_exit(0);
+    int status = 0;
+    const bool own = ::wait(&status) == child && ::wait(&status) == -1 && errno == ECHILD;
+    guest.post(own ? 55 : 44, 0, {});
+    guest.flush();
+  });
+  EXPECT_EQ(readToTheEnd(), Next::Lost);
+  EXPECT_EQ(last_, 55);
+  reapGuest();
+}
+
+TEST_P(DeathTest, ExecEndsTheSession) {
+  startGuest([](GuestChannel&) { ::execl("/bin/sleep", "sleep", "20", nullptr); });
+  const auto start = now();
+  EXPECT_EQ(readToTheEnd(), Next::Lost);
+  EXPECT_LT(now() - start, 2s);
+  killGuest();
+  reapGuest();
 }
 
 TEST_P(DeathTest, AForkedChildHasNoSessionAndDoesNotDisturbItsParents) {

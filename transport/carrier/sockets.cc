@@ -52,6 +52,12 @@ void setNonBlocking(int fd, bool nonBlocking) {
   if (flags >= 0) ::fcntl(fd, F_SETFL, nonBlocking ? flags | O_NONBLOCK : flags & ~O_NONBLOCK);
 }
 
+bool isUnix(int socket) {
+  int domain = 0;
+  socklen_t length = sizeof domain;
+  return ::getsockopt(socket, SOL_SOCKET, SO_DOMAIN, &domain, &length) == 0 && domain == AF_UNIX;
+}
+
 void setNoDelay(int socket) {
   const int one = 1;
   ::setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
@@ -64,7 +70,7 @@ void noticeSilentPeers(int socket) {
   set(SOL_SOCKET, SO_KEEPALIVE, 1);
   set(IPPROTO_TCP, TCP_KEEPIDLE, 10);
   set(IPPROTO_TCP, TCP_KEEPINTVL, 5);
-  set(IPPROTO_TCP, TCP_KEEPCNT, 4);
+  // Decides also for the probes of keep-alive, whatever their number (tcp(7)).
   set(IPPROTO_TCP, TCP_USER_TIMEOUT, 30'000);
 }
 

@@ -30,6 +30,7 @@ StreamGuestChannel::StreamGuestChannel(UniqueFd socket, const ChannelLimits& lim
       window_(slotControl_.data(), limits),
       replyBudgets_(new SpinBudget[limits.threads]) {
   noticeSilentPeers(socket_.get());
+  if (!isUnix(socket_.get())) deathNotice_.emplace(socket_.get());
   watcher_.emplace(socket_.get(), UniqueFd(), "the mediator",
                    PeerWatcher::Callbacks{[this] { return readInBackground(); },
                                           {},
@@ -291,6 +292,7 @@ void StreamGuestChannel::forgetParent() {
   new (&eventMutex_) std::mutex;
   new (&waiters_) WaitList;
   watcher_->forgetAfterFork();
+  if (deathNotice_) deathNotice_->forgetAfterFork();
   socket_.reset();  // only our copy of the descriptor: the parent's connection stays
 }
 

@@ -12,6 +12,7 @@
 #include <optional>
 
 #include "base/unique_fd.h"
+#include "transport/carrier/death_notice.h"
 #include "transport/carrier/frame.h"
 #include "transport/carrier/peer_watcher.h"
 #include "transport/carrier/wait_list.h"
@@ -126,6 +127,7 @@ class StreamGuestChannel final : public GuestChannel, private FrameSink {
   std::unique_ptr<SpinBudget[]> replyBudgets_;
   SpinBudget slotBudget_, retireBudget_, eventBudget_;
   std::optional<PeerWatcher> watcher_;
+  std::optional<DeathNotice> deathNotice_;  // where the peer cannot see our end by itself
 };
 
 std::unique_ptr<GuestChannel> makeStreamGuestChannel(UniqueFd socket, const ChannelLimits& limits);
