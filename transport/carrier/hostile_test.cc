@@ -223,6 +223,44 @@ TEST(HostileStreamTest, FramesThatLieEndTheSessionWithAReason) {
               HasSubstr("longer"));
 }
 
+std::vector<std::byte> recordFrame(const RecordShape& shape, uint64_t sequence, size_t dataBytes) {
+  std::vector<std::byte> payload = recordOf(shape, sequence);
+  const auto lines = static_cast<uint16_t>(payload.size() / kLineBytes);
+  payload.resize(payload.size() + dataBytes);
+  return frameWith({.payloadBytes = static_cast<uint32_t>(payload.size()),
+                    .type = static_cast<uint16_t>(FrameType::Record),
+                    .index = lines},
+                   payload);
+}
+
+TEST(HostileStreamTest, AStreamThatEndsAnywhereDeliversWhatIsWholeAndIsLost) {
+  std::vector<std::byte> stream;
+  std::vector<size_t> ends;
+  const auto add = [&](const std::vector<std::byte>& frame, bool record) {
+    stream.insert(stream.end(), frame.begin(), frame.end());
+    if (record) ends.push_back(stream.size());
+  };
+  add(recordFrame({.call = 1, .thread = 0, .argumentBytes = 20}, 1, 0), true);
+  add(recordFrame({.call = 2, .thread = 0, .slot = 2, .attachment = Attachment::Upload, .dataBytes = 100}, 2,
+                  100),
+      true);
+  add(frameWith({.type = static_cast<uint16_t>(FrameType::WaitRetired), .stream = 1, .sequence = 9}, {}),
+      false);
+  add(recordFrame({.call = 3, .thread = 0, .slot = 3, .attachment = Attachment::Download, .dataBytes = 9}, 3,
+                  0),
+      true);
+  for (size_t cut = 0; cut <= stream.size(); ++cut) {
+    HostileGuest guest(CarrierKind::Stream);
+    guest.send(std::span(stream).first(cut));
+    guest.socket.reset();
+    for (const size_t end : ends) {
+      if (end <= cut) ASSERT_EQ(guest.next(), Next::Record) << cut;
+    }
+    ASSERT_EQ(guest.next(), Next::Lost) << cut;
+    ASSERT_EQ(guest.host->violation(), "") << cut;
+  }
+}
+
 TEST(HostileStreamTest, AGuestThatNeverReadsCannotBlockItsExecutor) {
   HostileGuest guest(CarrierKind::Stream);
   const auto start = now();
@@ -288,6 +326,29 @@ TEST_F(LyingHostTest, ADownloadLargerThanWantedEndsTheSession) {
   EXPECT_TRUE(guest_->finishDownload(download).lost);
   EXPECT_EQ(out[32], std::byte{0});
   EXPECT_EQ(beyond[0], std::byte{0});
+}
+TEST_F(LyingHostTest, AnAnswerThatIsCutShortAnywhereEndsTheWait) {
+  for (size_t cut = 0; cut < sizeof(FrameHeader) + 8; ++cut) {
+    if (cut > 0) SetUp();
+    const std::vector<std::byte> answer = frameWith(
+        {.payloadBytes = 8, .type = static_cast<uint16_t>(FrameType::Reply), .sequence = 1}, pattern(8, 1));
+    (void)sendWithFds(host_.get(), std::span(answer).first(cut), {});
+    ::shutdown(host_.get(), SHUT_WR);
+    std::array<std::byte, 8> payload;
+    ASSERT_TRUE(guest_->call(1, 0, {}, payload).lost) << cut;
+  }
+}
+TEST_F(LyingHostTest, AHostThatNeitherReadsNorAnswersDoesNotOutliveItsConnection) {
+  std::thread uploading([&] {
+    const std::vector<std::byte> data(guest_->limits().slotBytes);
+    while (guest_->postWithData(1, 0, {}, data) != 0) {
+    }
+  });
+  std::thread waiting([&] { EXPECT_TRUE(guest_->call(1, 1, {}, {}).lost); });
+  std::this_thread::sleep_for(50ms);  // the socket is full by now, and both sleep
+  host_.reset();
+  uploading.join();
+  waiting.join();
 }
 TEST_F(LyingHostTest, EventsOutOfOrderEndTheSession) {
   hostSends({.type = static_cast<uint16_t>(FrameType::Event), .index = 1, .sequence = 2}, 8);
