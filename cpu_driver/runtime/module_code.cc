@@ -7,7 +7,6 @@
 #include "base/log.h"
 #include "cpu_driver/runtime/device.h"
 #include "cpu_driver/runtime/fat_binary.h"
-#include "cpu_driver/runtime/linker.h"
 
 namespace vgpu::cpu {
 namespace {
@@ -15,70 +14,35 @@ namespace {
 constexpr char kElfMagic[] = "\177ELF";
 
 Failure onlyMachineCode() {
-  return {CUDA_ERROR_NO_BINARY_FOR_GPU,
-          "this image holds machine code only, and the CPU driver compiles PTX: build with PTX for compute "
-          "capability 9.0 or earlier (nvcc -arch=compute_80, or -gencode arch=compute_80,code=compute_80)"};
+  Failure failure{
+      CUDA_ERROR_NO_BINARY_FOR_GPU,
+      "this image holds machine code only, and the CPU driver compiles PTX: build with PTX for compute "
+      "capability 9.0 or earlier (nvcc -arch=compute_80, or -gencode arch=compute_80,code=compute_80)"};
+  log::error("cpu driver: no kernel image for this device", {{"reason", failure.log}});
+  return failure;
 }
 
 Failure invalidImage(std::string reason) { return {CUDA_ERROR_INVALID_IMAGE, std::move(reason)}; }
 
-// The newest fitting PTX of a container.
-Failure choose(std::span<const std::byte> container, std::string* text) {
-  auto images = fat_binary::parse(container);
-  if (!images) return invalidImage(images.error().message());
-  const auto chosen = fat_binary::choosePtx(*images, {kArchitecture, 'a'});
+// All containers of a wrapper together: the newest fitting PTX of any of them.
+Failure choose(const std::vector<std::span<const std::byte>>& containers, std::string* text) {
+  std::vector<fat_binary::Image> images;
+  for (const auto& container : containers) {
+    auto parsed = fat_binary::parse(container);
+    if (!parsed) return invalidImage(parsed.error().message());
+    images.insert(images.end(), parsed->begin(), parsed->end());
+  }
+  const auto chosen = fat_binary::choosePtx(images, {kArchitecture, 'a'});
   if (!chosen) {
-    for (const auto& image : *images)
+    for (const auto& image : images)
       if (image.isElf()) return onlyMachineCode();
     return {CUDA_ERROR_NO_BINARY_FOR_GPU,
             "the fat binary holds no PTX for compute capability 9.0 or earlier"};
   }
-  auto contents = fat_binary::contents((*images)[*chosen]);
+  auto contents = fat_binary::contents(images[*chosen]);
   if (!contents) return invalidImage(contents.error().message());
   *text = std::move(*contents);
   return {};
-}
-
-// Several containers are what the sources and libraries of a program contribute that was compiled with
-// -rdc=true and not linked for a device. The device runtime is always among them and may have nothing for
-// this device.
-Failure link(const std::vector<std::span<const std::byte>>& containers, std::string* text) {
-  std::vector<std::string> pieces;
-  Failure unfit;
-  for (const auto& container : containers) {
-    std::string piece;
-    Failure failure = choose(container, &piece);
-    if (failure.code == CUDA_SUCCESS) {
-      pieces.push_back(std::move(piece));
-    } else if (failure.code == CUDA_ERROR_NO_BINARY_FOR_GPU) {
-      unfit = std::move(failure);
-    } else {
-      return failure;
-    }
-  }
-  if (pieces.empty()) return unfit;
-  *text = pieces.size() == 1 ? std::move(pieces[0]) : mergePtx(pieces);
-  return {};
-}
-
-Failure unexplainedPtxOfImage(const void* image, std::string* text) {
-  if (fat_binary::isWrapper(image)) {
-    auto containers = fat_binary::containersOfWrapper(image);
-    return containers ? link(*containers, text) : invalidImage(containers.error().message());
-  }
-  if (fat_binary::isContainer(image)) {
-    auto container = fat_binary::containerAt(image);
-    return container ? choose(*container, text) : invalidImage(container.error().message());
-  }
-  if (std::memcmp(image, kElfMagic, 4) == 0) return onlyMachineCode();
-  *text = static_cast<const char*>(image);
-  return {};
-}
-
-Failure explained(Failure failure) {
-  if (failure.code == CUDA_ERROR_NO_BINARY_FOR_GPU)
-    log::error("cpu driver: no kernel image for this device", {{"reason", failure.log}});
-  return failure;
 }
 
 }  // namespace
@@ -99,7 +63,17 @@ std::shared_ptr<KernelCode> ModuleCode::kernel(std::string_view name) const {
 }
 
 Failure ptxOfImage(const void* image, std::string* text) {
-  return explained(unexplainedPtxOfImage(image, text));
+  if (fat_binary::isWrapper(image)) {
+    auto containers = fat_binary::containersOfWrapper(image);
+    return containers ? choose(*containers, text) : invalidImage(containers.error().message());
+  }
+  if (fat_binary::isContainer(image)) {
+    auto container = fat_binary::containerAt(image);
+    return container ? choose({*container}, text) : invalidImage(container.error().message());
+  }
+  if (std::memcmp(image, kElfMagic, 4) == 0) return onlyMachineCode();
+  *text = static_cast<const char*>(image);
+  return {};
 }
 
 Failure loadCodeFromText(std::string_view text, std::shared_ptr<ModuleCode>* code) {
@@ -131,10 +105,10 @@ Failure loadCodeFromFile(const char* path, std::shared_ptr<ModuleCode>* code) {
   bytes.append(sizeof(uint64_t), '\0');
   if (fat_binary::isContainer(bytes.data())) {
     std::string text;
-    Failure failure = explained(choose(std::as_bytes(std::span(bytes.data(), bytes.size())), &text));
+    Failure failure = choose({std::as_bytes(std::span(bytes.data(), bytes.size()))}, &text);
     return failure.code == CUDA_SUCCESS ? loadCodeFromText(text, code) : failure;
   }
-  if (bytes.starts_with(kElfMagic)) return explained(onlyMachineCode());
+  if (bytes.starts_with(kElfMagic)) return onlyMachineCode();
   return loadCodeFromText(std::string_view(bytes).substr(0, bytes.find('\0')), code);
 }
 

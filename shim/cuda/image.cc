@@ -13,7 +13,7 @@ namespace {
 struct FatWrapper {
   uint32_t magic, version;
   const void* body;
-  const void* const* list;  // version 2: null-terminated
+  const void* list;
 };
 struct FatHeader {
   uint32_t magic;
@@ -54,17 +54,6 @@ Bytes imageBytes(const void* image) {
   if (std::memcmp(start, ELFMAG, SELFMAG) == 0) return elfBytes(start);
   return {start,
           std::strlen(static_cast<const char*>(image)) + 1};  // PTX, zero-terminated (cuModuleLoadData)
-}
-
-std::vector<Bytes> imagePieces(const void* image) {
-  FatWrapper wrapper;
-  std::memcpy(&wrapper.magic, image, sizeof wrapper.magic);
-  if (wrapper.magic != kWrapperMagic) return {};
-  std::memcpy(&wrapper, image, sizeof wrapper);
-  if (wrapper.version != 2 || !wrapper.list) return {};
-  std::vector<Bytes> pieces;
-  for (const void* const* piece = wrapper.list; *piece; ++piece) pieces.push_back(imageBytes(*piece));
-  return pieces;
 }
 
 CUresult sendImage(const Submission& submission, Bytes image, uint32_t& blob) {

@@ -11,12 +11,6 @@ namespace vgpu::shim {
 // The bytes of an image: a fat binary's wrapper or body, an ELF file, or PTX text. Empty: none of these.
 Bytes imageBytes(const void* image);
 
-// The pieces of a program that was compiled with -rdc=true and not linked for a device: the wrapper of its
-// fat binary lists what every source, and every library, contributes. Empty: no such wrapper.
-std::vector<Bytes> imagePieces(const void* image);
-// Has the driver link the pieces.
-CUresult linkPieces(const std::vector<Bytes>& pieces, std::vector<std::byte>& image);
-
 // Sends the image; the blob is used up by the call that names it.
 CUresult sendImage(const Submission& submission, Bytes image, uint32_t& blob);
 

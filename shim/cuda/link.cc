@@ -1,5 +1,4 @@
 // cuLink*: pieces travel as blobs, the executor's driver links, the result comes back as an image.
-#include "base/log.h"
 #include "shim/cuda/exported.h"
 #include "shim/cuda/forward.h"
 #include "shim/cuda/image.h"
@@ -47,43 +46,7 @@ CUresult add(CUlinkState value, CUjitInputType type, Bytes data, const char* nam
   return call(submission, protocol::call::LinkAdd, arguments.bytes()).status;
 }
 
-CUresult addPieces(CUlinkState link, const std::vector<Bytes>& pieces) {
-  CUresult status = CUDA_ERROR_NO_BINARY_FOR_GPU;
-  for (const Bytes piece : pieces) {
-    const CUresult added = add(link, CU_JIT_INPUT_FATBINARY, piece, nullptr);
-    // The device runtime comes with every such program, wanted or not, and may hold nothing for this device.
-    if (added == CUDA_ERROR_NO_BINARY_FOR_GPU) continue;
-    if (added != CUDA_SUCCESS) return added;
-    status = CUDA_SUCCESS;
-  }
-  return status;
-}
-
 }  // namespace
-
-CUresult linkPieces(const std::vector<Bytes>& pieces, std::vector<std::byte>& image) {
-  std::array<char, 1024> why{};
-  CUjit_option options[] = {CU_JIT_ERROR_LOG_BUFFER, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES};
-  void* values[] = {why.data(), reinterpret_cast<void*>(why.size())};
-  CUlinkState link;
-  if (const CUresult status = cuLinkCreate_v2(2, options, values, &link); status != CUDA_SUCCESS)
-    return status;
-  CUresult status = addPieces(link, pieces);
-  void* linked = nullptr;
-  size_t sizeBytes = 0;
-  if (status == CUDA_SUCCESS) {
-    status = cuLinkComplete(link, &linked, &sizeBytes);
-    if (status != CUDA_SUCCESS)
-      log::error("the program's sources cannot be linked for the device", {{"reason", why.data()}});
-  }
-  if (status == CUDA_SUCCESS) {
-    const auto* bytes = static_cast<const std::byte*>(linked);
-    image.assign(bytes, bytes + sizeBytes);
-  }
-  cuLinkDestroy(link);
-  return status;
-}
-
 }  // namespace vgpu::shim
 
 using namespace vgpu::shim;

@@ -86,19 +86,6 @@ CUresult loadLibrary(CUlibrary* out, Bytes image, unsigned count, CUjit_option* 
   return CUDA_SUCCESS;
 }
 
-// What the driver is to load of an image: its bytes, or those of its pieces linked.
-CUresult resolveImage(const void* image, std::vector<std::byte>& linked, Bytes& bytes) {
-  const std::vector<Bytes> pieces = imagePieces(image);
-  if (pieces.empty()) {
-    bytes = imageBytes(image);
-    return CUDA_SUCCESS;
-  }
-  const CUresult status = linkPieces(pieces, linked);
-  bytes = linked;
-  if (status == CUDA_ERROR_NO_BINARY_FOR_GPU) sayHowToBuildWithPtx();
-  return status;
-}
-
 // A managed variable lies where the driver put it, and the program's host code uses that very address: the
 // guest backs the pages with memory of its own, kept equal with the executor's.
 bool takePages(uint64_t address, uint64_t sizeBytes) {
@@ -193,11 +180,7 @@ namespace call_number = vgpu::protocol::call;
 
 VGPU_EXPORT CUresult cuModuleLoadDataEx(CUmodule* out, const void* image, unsigned count,
                                         CUjit_option* options, void** values) {
-  if (!image) return CUDA_ERROR_INVALID_VALUE;
-  std::vector<std::byte> linked;
-  Bytes bytes;
-  if (const CUresult status = resolveImage(image, linked, bytes); status != CUDA_SUCCESS) return status;
-  return loadModule(out, bytes, count, options, values);
+  return image ? loadModule(out, imageBytes(image), count, options, values) : CUDA_ERROR_INVALID_VALUE;
 }
 VGPU_EXPORT CUresult cuModuleLoadData(CUmodule* out, const void* image) {
   return cuModuleLoadDataEx(out, image, 0, nullptr, nullptr);
@@ -267,10 +250,8 @@ VGPU_EXPORT CUresult cuLibraryLoadData(CUlibrary* out, const void* code, CUjit_o
                                        unsigned count, CUlibraryOption* libraryOptions, void** libraryValues,
                                        unsigned libraryCount) {
   if (!code) return CUDA_ERROR_INVALID_VALUE;
-  std::vector<std::byte> linked;
-  Bytes bytes;
-  if (const CUresult status = resolveImage(code, linked, bytes); status != CUDA_SUCCESS) return status;
-  return loadLibrary(out, bytes, count, options, values, libraryCount, libraryOptions, libraryValues);
+  return loadLibrary(out, imageBytes(code), count, options, values, libraryCount, libraryOptions,
+                     libraryValues);
 }
 
 VGPU_EXPORT CUresult cuLibraryLoadFromFile(CUlibrary* out, const char* path, CUjit_option* options,

@@ -4,10 +4,7 @@ set(VGPU_PROGRAMS vector_add reduction matmul_tiled streams_events constant_symb
     errors capture_allocate big_allocation progress host_functions occupancy driver_api launch_forms async_alloc
     peer_copies_2d_3d crash endless_kernel steady fork_child after_static_destructors libraries algorithms
     device_features numeric_types demo recursion matrix_fragments cooperative_grid barriers async_copy
-    matrix_wmma separate_compilation)
-
-# Built with -rdc=true by nvcc alone: clang leaves linking for the device to the build.
-set(VGPU_PROGRAMS_COMPILED_SEPARATELY separate_compilation)
+    matrix_wmma)
 
 # What clang's CUDA front end cannot compile, with the reason.
 set(VGPU_PROGRAMS_NOT_FOR_CLANG
