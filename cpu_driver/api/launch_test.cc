@@ -1,3 +1,4 @@
+#include <atomic>
 #include <chrono>
 #include <thread>
 
@@ -147,6 +148,36 @@ TEST_F(Launches, StreamsOverlap) {
   EXPECT_CU(CUDA_ERROR_NOT_READY, cuStreamQuery(first));
   ASSERT_OK(cuMemsetD32Async(flag, 1, 1, second));
   ASSERT_OK(cuStreamSynchronize(first));
+}
+
+TEST_F(Launches, TheProgramSetsAFlagThatAKernelWaitsFor) {
+  const CUfunction spin = function(kSpinPtx, "spin");
+  void* pinned = nullptr;
+  ASSERT_OK(cuMemHostAlloc(&pinned, 4, CU_MEMHOSTALLOC_DEVICEMAP));
+  std::atomic_ref<uint32_t> flag(*static_cast<uint32_t*>(pinned));
+  flag = 0;
+  void* parameters[] = {&pinned};
+  ASSERT_OK(cuLaunchKernel(spin, 1, 1, 1, 1, 1, 1, 0, nullptr, parameters, nullptr));
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  EXPECT_CU(CUDA_ERROR_NOT_READY, cuStreamQuery(nullptr));
+  flag = 1;
+  ASSERT_OK(cuCtxSynchronize());
+}
+
+TEST_F(Launches, MoreKernelsThanWorkersWaitForOneMore) {
+  constexpr size_t kWaiting = 20;
+  const CUfunction spin = function(kSpinPtx, "spin"), add = function(kAddPtx, "add");
+  const CUdeviceptr flag = allocate(4);
+  ASSERT_OK(cuMemsetD32_v2(flag, 0, 1));
+  std::vector<CUstream> streams(kWaiting + 1);
+  for (CUstream& stream : streams) ASSERT_OK(cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING));
+  CUdeviceptr waited = flag;
+  void* parameters[] = {&waited};
+  for (size_t i = 0; i < kWaiting; ++i)
+    ASSERT_OK(cuLaunchKernel(spin, 4, 1, 1, 32, 1, 1, 0, streams[i], parameters, nullptr));
+  ASSERT_OK(launchAdd(add, flag, 1, 1, 1, 32, streams[kWaiting]));
+  ASSERT_OK(cuCtxSynchronize());
+  for (const CUstream stream : streams) ASSERT_OK(cuStreamDestroy_v2(stream));
 }
 
 TEST_F(Launches, TenThousandLaunchesAddUp) {

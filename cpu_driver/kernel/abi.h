@@ -49,6 +49,10 @@ struct HostServices {
   // `operation` is packed by kernel/texture_operation.h's TextureOperation.
   Registers4 (*texture)(LaunchContext*, uint64_t handle, uint64_t operation, Registers4 coordinates,
                         Registers4 extra);
+  // Told by the runner on its worker's own stack: for a while all that it can run has only waited for what
+  // others do (true), or it goes on (false). Others need this worker's place meanwhile. Null: nobody has to
+  // know.
+  void (*waiting)(LaunchContext*, bool waits);
   // For images with exact checks: whether all bytes lie in one live allocation that may be accessed so.
   bool (*accessible)(LaunchContext*, uintptr_t address, uint64_t sizeBytes, bool write);
 };

@@ -5,9 +5,11 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <vector>
 
+#include "base/clock.h"
 #include "cpu_driver/kernel/fault.h"
 #include "cpu_driver/kernel/fiber_block.h"
 #include "cpu_driver/kernel/running.h"
@@ -17,6 +19,8 @@ namespace {
 
 constexpr size_t kDefaultStackBytes = 64 * 1024;
 constexpr uint64_t kNoBlock = ~uint64_t{0};
+// Blocks that wait for each other go on sooner than this; waking another thread takes about as long.
+constexpr auto kShortWait = std::chrono::microseconds(50);
 
 using BlockEntry = void (*)(BlockContext*);
 
@@ -50,6 +54,37 @@ Dim3 blockIndex(uint64_t linear, const Dim3& grid) {
           static_cast<uint32_t>(linear / grid.x / grid.y)};
 }
 
+// A launch all of whose resident blocks wait for others: gives the processor away each time, and tells the
+// driver once that takes long.
+class WaitForOthers {
+ public:
+  void begin(LaunchContext& launch) {
+    launch_ = &launch;
+    since_ = {};
+    told_ = false;
+  }
+  void waitOnce() {
+    const MonotonicTime time = now();
+    if (since_ == MonotonicTime{}) since_ = time;
+    if (!told_ && time - since_ > kShortWait) tell(true);
+    sched_yield();
+  }
+  void end() {
+    since_ = {};
+    if (told_) tell(false);
+  }
+
+ private:
+  void tell(bool waits) {
+    told_ = waits;
+    if (launch_->services && launch_->services->waiting) launch_->services->waiting(launch_, waits);
+  }
+
+  LaunchContext* launch_ = nullptr;
+  MonotonicTime since_;
+  bool told_ = false;
+};
+
 }  // namespace
 
 struct Runner::State {
@@ -57,6 +92,7 @@ struct Runner::State {
   FiberStackPool stacks;
   std::vector<std::unique_ptr<ResidentBlock>> blocks;  // those in use come first
   BlockMemory loopsShared, loopsScratch;
+  WaitForOthers others;
 
   void runLoops(const LoadedImage& image, LaunchContext& launch, RunOutcome& outcome);
   void runFibers(const LoadedImage& image, LaunchContext& launch, RunOutcome& outcome);
@@ -169,12 +205,14 @@ void Runner::State::runFibers(const LoadedImage& image, LaunchContext& launch, R
         return;
       }
     }
-    if (idleTurns >= resident) sched_yield();  // only another worker's block can end the waiting
+    // Only another worker's block, another launch, a copy or the program can end the waiting.
+    if (idleTurns >= resident) others.waitOnce();
     turn %= resident;
     switch (blocks[turn]->fibers.run()) {
       case FiberBlock::Progress::Finished:
         std::swap(blocks[turn], blocks[--resident]);
         idleTurns = 0;
+        others.end();
         break;
       case FiberBlock::Progress::Yielded:
         ++turn;
@@ -201,6 +239,7 @@ RunOutcome Runner::run(const LoadedImage& image, LaunchContext& launch) {
     const size_t wanted = std::max<size_t>(kDefaultStackBytes, launch.fiberStackBytes + kServiceStackBytes);
     state_->stacks.setStackBytes(wanted + image.header().stackBytes);
     now.stacks = &state_->stacks;
+    state_->others.begin(launch);
   }
   if (sigsetjmp(now.out, 0) == 0) {
     if (fibers) {
@@ -215,6 +254,7 @@ RunOutcome Runner::run(const LoadedImage& image, LaunchContext& launch) {
     for (const int signal : {SIGSEGV, SIGBUS, SIGILL, SIGFPE}) sigaddset(&faults, signal);
     pthread_sigmask(SIG_UNBLOCK, &faults, nullptr);
   }
+  if (fibers) state_->others.end();
   setRunning(before);
   if (now.outcome.status != RunStatus::Done) {
     launch.stopped.store(1, std::memory_order_relaxed);

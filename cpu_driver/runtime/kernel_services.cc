@@ -6,6 +6,7 @@
 #include "cpu_driver/runtime/driver.h"
 #include "cpu_driver/runtime/kernel_work.h"
 #include "cpu_driver/runtime/texture_unit.h"
+#include "cpu_driver/runtime/worker_pool.h"
 
 namespace vgpu::cpu {
 namespace {
@@ -42,6 +43,11 @@ void release(kernel::LaunchContext* launch, void* address) {
   if (!context.heap().release(address)) context.fail(CUDA_ERROR_ILLEGAL_ADDRESS);
 }
 
+void waiting(kernel::LaunchContext* launch, bool waits) {
+  WorkerPool& pool = contextOf(launch).pool();
+  waits ? pool.lendSlot() : pool.endLoan();
+}
+
 bool accessible(kernel::LaunchContext*, uintptr_t address, uint64_t sizeBytes, bool write) {
   const auto allocation = driver().memory().addresses().find(address);
   if (!allocation || sizeBytes > allocation->sizeBytes - (address - allocation->base)) return false;
@@ -53,8 +59,13 @@ bool accessible(kernel::LaunchContext*, uintptr_t address, uint64_t sizeBytes, b
 }  // namespace
 
 const kernel::HostServices& hostServices() {
-  static constexpr kernel::HostServices kServices = {print,   assertionFailed,  allocate,
-                                                     release, textureOperation, accessible};
+  static constexpr kernel::HostServices kServices = {.print = print,
+                                                     .assertionFailed = assertionFailed,
+                                                     .allocate = allocate,
+                                                     .release = release,
+                                                     .texture = textureOperation,
+                                                     .waiting = waiting,
+                                                     .accessible = accessible};
   return kServices;
 }
 

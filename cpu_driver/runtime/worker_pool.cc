@@ -30,21 +30,18 @@ void Execution::releaseSlot() {
   slot_ = nullptr;
 }
 
-WorkerPool::WorkerPool(unsigned slots) : slots_(slots) {
-  for (unsigned i = 0; i < slots; ++i) {
-    runners_.push_back(std::make_unique<kernel::Runner>(i));
-    freeSlots_.push_back(runners_.back().get());
-  }
-}
+WorkerPool::WorkerPool(unsigned slots) : slots_(slots) {}
 
 void WorkerPool::startThreads() {
   if (started_) return;
   started_ = true;
-  for (unsigned i = 0; i <= slots_; ++i) {
-    std::thread thread([this] { work(); });
-    ::pthread_setname_np(thread.native_handle(), "vgpu-worker");
-    thread.detach();
-  }
+  for (unsigned i = 0; i <= slots_; ++i) startThread();
+}
+
+void WorkerPool::startThread() {
+  std::thread thread([this] { work(); });
+  ::pthread_setname_np(thread.native_handle(), "vgpu-worker");
+  thread.detach();
 }
 
 void WorkerPool::push(std::shared_ptr<Stream> stream) {
@@ -79,7 +76,7 @@ void WorkerPool::ready(std::shared_ptr<Stream> stream) {
 void WorkerPool::readyForSlot(std::shared_ptr<Stream> stream) {
   std::lock_guard lock(mutex_);
   // A slot may have come free since the caller asked for one.
-  if (!freeSlots_.empty()) {
+  if (slotFree()) {
     push(std::move(stream));
     if (needsWake()) wake_.notify_one();
     return;
@@ -92,7 +89,7 @@ void WorkerPool::publish(std::shared_ptr<LaunchJob> job) {
   {
     std::lock_guard lock(mutex_);
     startThreads();
-    const size_t helpers = std::min<size_t>(freeSlots_.size(), job->wantedHelpers());
+    const size_t helpers = ownSlotFree() ? std::min<size_t>(slots_ - slotsTaken_, job->wantedHelpers()) : 0;
     jobs_.push_back(std::move(job));
     for (size_t i = 0; i < helpers; ++i) wakes += needsWake() ? 1 : 0;
   }
@@ -106,21 +103,57 @@ void WorkerPool::withdraw(const LaunchJob* job) {
 
 kernel::Runner* WorkerPool::acquireSlot() {
   std::lock_guard lock(mutex_);
-  if (freeSlots_.empty()) return nullptr;
-  kernel::Runner* slot = freeSlots_.back();
-  freeSlots_.pop_back();
-  return slot;
+  return slotFree() ? takeSlot() : nullptr;
+}
+
+// Under the lock, when a slot is free.
+kernel::Runner* WorkerPool::takeSlot() {
+  ++slotsTaken_;
+  if (freeRunners_.empty()) {
+    const auto number = static_cast<unsigned>(runners_.size());
+    runners_.push_back(std::make_unique<kernel::Runner>(number % slots_));
+    // Whoever runs on a lent slot is missing elsewhere.
+    if (number >= slots_) startThread();
+    return runners_.back().get();
+  }
+  kernel::Runner* runner = freeRunners_.back();
+  freeRunners_.pop_back();
+  return runner;
+}
+
+// Under the lock, when there may be a slot more. Whether a stream can use it: one that awaited a slot, or one
+// that a thread has still to look at after an earlier slot came free.
+bool WorkerPool::pushThoseAwaitingSlot() {
+  if (!slotFree()) return false;
+  for (auto& stream : awaitingSlot_) push(std::move(stream));
+  awaitingSlot_.clear();
+  return hasReady();
+}
+
+void WorkerPool::lendSlot() {
+  bool wake = false;
+  {
+    std::lock_guard lock(mutex_);
+    ++slotsLent_;
+    wake = pushThoseAwaitingSlot() && needsWake();
+  }
+  if (wake) wake_.notify_one();
+}
+
+void WorkerPool::endLoan() {
+  std::lock_guard lock(mutex_);
+  --slotsLent_;
 }
 
 void WorkerPool::releaseSlot(kernel::Runner* slot) {
   bool wake = false;
   {
     std::lock_guard lock(mutex_);
-    freeSlots_.push_back(slot);
-    for (auto& stream : awaitingSlot_) push(std::move(stream));
-    const bool runnable = !awaitingSlot_.empty() || !jobs_.empty();
-    awaitingSlot_.clear();
-    wake = runnable && needsWake();
+    --slotsTaken_;
+    freeRunners_.push_back(slot);
+    const bool streams = pushThoseAwaitingSlot();
+    const bool jobs = ownSlotFree() && !jobs_.empty();
+    wake = (streams || jobs) && needsWake();
   }
   if (wake) wake_.notify_one();
 }
@@ -145,7 +178,8 @@ std::shared_ptr<Stream> WorkerPool::popReady() {
 }
 
 std::shared_ptr<LaunchJob> WorkerPool::joinableJob() {
-  if (freeSlots_.empty()) return nullptr;
+  // A lent slot is for other launches: more blocks of one that waits would only wait too.
+  if (!ownSlotFree()) return nullptr;
   for (const auto& job : jobs_) {
     if (job->join()) return job;
   }
@@ -154,8 +188,7 @@ std::shared_ptr<LaunchJob> WorkerPool::joinableJob() {
 
 bool WorkerPool::runSomething(std::unique_lock<std::mutex>& lock) {
   if (auto job = joinableJob()) {
-    kernel::Runner* slot = freeSlots_.back();
-    freeSlots_.pop_back();
+    kernel::Runner* slot = takeSlot();
     lock.unlock();
     {
       Execution execution(*this, slot);
