@@ -178,26 +178,24 @@ Result<std::span<const std::byte>> containerAt(const void* pointer) {
   return std::span<const std::byte>(bytes, *total);
 }
 
-Result<std::vector<std::span<const std::byte>>> containersOfWrapper(const void* pointer) {
+Result<Wrapped> unwrap(const void* pointer) {
   Wrapper wrapper;
   std::memcpy(&wrapper, pointer, sizeof wrapper);
   if (wrapper.magic != kWrapperMagic) return malformed("its wrapper has the wrong magic number");
-  std::vector<const void*> pointers;
-  if (wrapper.version == 1) {
-    pointers.push_back(wrapper.data);
-  } else if (wrapper.version == 2 && wrapper.list) {
-    for (const void* const* entry = wrapper.list; *entry; ++entry) pointers.push_back(*entry);
-  } else {
+  if (wrapper.version != 1 && wrapper.version != 2)
     return malformed("its wrapper has version " + std::to_string(wrapper.version));
+  if (!wrapper.data) return malformed("its wrapper points nowhere");
+  Wrapped wrapped;
+  auto module = containerAt(wrapper.data);
+  if (!module) return module.error();
+  wrapped.module = *module;
+  if (wrapper.version == 1 || !wrapper.list) return wrapped;
+  for (const void* const* entry = wrapper.list; *entry; ++entry) {
+    auto object = containerAt(*entry);
+    if (!object) return object.error();
+    wrapped.objects.push_back(*object);
   }
-  std::vector<std::span<const std::byte>> containers;
-  for (const void* data : pointers) {
-    if (!data) return malformed("its wrapper points nowhere");
-    auto container = containerAt(data);
-    if (!container) return container.error();
-    containers.push_back(*container);
-  }
-  return containers;
+  return wrapped;
 }
 
 }  // namespace vgpu::fat_binary

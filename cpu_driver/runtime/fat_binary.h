@@ -60,8 +60,14 @@ Result<std::string> contents(const Image& image, size_t limitBytes = kMaxImageBy
 bool isWrapper(const void* pointer);
 bool isContainer(const void* pointer);
 
-// The containers behind a wrapper in this process: one (version 1) or a list ended by null (version 2).
-Result<std::vector<std::span<const std::byte>>> containersOfWrapper(const void* wrapper);
+// What a wrapper in this process holds. Version 1: one module. Version 2, of separate compilation (nvcc
+// -rdc=true): what nvlink made of the objects' machine code, and the objects themselves, which a driver links
+// where that does not fit its device.
+struct Wrapped {
+  std::span<const std::byte> module;
+  std::vector<std::span<const std::byte>> objects;
+};
+Result<Wrapped> unwrap(const void* wrapper);
 // The container at `pointer` in this process, with the size that its header states.
 Result<std::span<const std::byte>> containerAt(const void* pointer);
 

@@ -103,7 +103,7 @@ TEST(FatBinary, SizesThatLieAreRefused) {
   EXPECT_FALSE(contents(parse(bytes(longer))->front()).ok());
 }
 
-TEST(FatBinary, AWrapperLeadsToItsContainers) {
+TEST(FatBinary, AWrapperLeadsToItsModuleAndItsObjects) {
   const std::string first = container(entry(1, 80, 0x11, "a", 0)),
                     second = container(entry(1, 90, 0x11, "b", 0));
   struct {
@@ -113,16 +113,18 @@ TEST(FatBinary, AWrapperLeadsToItsContainers) {
   } wrapper;
   wrapper.data = first.data();
   ASSERT_TRUE(isWrapper(&wrapper));
-  EXPECT_EQ(containersOfWrapper(&wrapper)->size(), 1u);
-  const void* const list[] = {first.data(), second.data(), nullptr};
+  EXPECT_EQ(unwrap(&wrapper)->module.data(), reinterpret_cast<const std::byte*>(first.data()));
+  EXPECT_TRUE(unwrap(&wrapper)->objects.empty());
+  const void* const list[] = {second.data(), first.data(), nullptr};
   wrapper.version = 2;
   wrapper.list = list;
-  auto both = containersOfWrapper(&wrapper);
-  ASSERT_TRUE(both.ok());
-  ASSERT_EQ(both->size(), 2u);
-  EXPECT_EQ((*both)[1].data(), reinterpret_cast<const std::byte*>(second.data()));
+  auto linked = unwrap(&wrapper);
+  ASSERT_TRUE(linked.ok());
+  EXPECT_EQ(linked->module.data(), reinterpret_cast<const std::byte*>(first.data()));
+  ASSERT_EQ(linked->objects.size(), 2u);
+  EXPECT_EQ(linked->objects[0].data(), reinterpret_cast<const std::byte*>(second.data()));
   wrapper.version = 7;
-  EXPECT_FALSE(containersOfWrapper(&wrapper).ok());
+  EXPECT_FALSE(unwrap(&wrapper).ok());
 }
 
 }  // namespace

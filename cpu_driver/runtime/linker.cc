@@ -1,47 +1,11 @@
 #include "cpu_driver/runtime/linker.h"
 
-#include <cstring>
 #include <fstream>
 #include <iterator>
 
 #include "cpu_driver/runtime/fat_binary.h"
 
 namespace vgpu::cpu {
-namespace {
-
-constexpr const char* kHeaderDirectives[] = {".version", ".target", ".address_size"};
-
-bool isHeaderLine(std::string_view line) {
-  const size_t begin = line.find_first_not_of(" \t");
-  if (begin == std::string_view::npos) return false;
-  line.remove_prefix(begin);
-  for (const char* directive : kHeaderDirectives)
-    if (line.starts_with(directive)) return true;
-  return false;
-}
-
-// The text without its header directives; the lines stay, so that errors name the right ones.
-std::string withoutHeader(std::string_view text) {
-  std::string out;
-  while (!text.empty()) {
-    const size_t end = text.find('\n');
-    const std::string_view line = text.substr(0, end);
-    if (!isHeaderLine(line)) out += line;
-    out += '\n';
-    if (end == std::string_view::npos) break;
-    text.remove_prefix(end + 1);
-  }
-  return out;
-}
-
-}  // namespace
-
-std::string mergePtx(const std::vector<std::string>& inputs) {
-  std::string merged;
-  for (const std::string& input : inputs) merged += merged.empty() ? input + "\n" : withoutHeader(input);
-  return merged;
-}
-
 CUresult LinkState::fail(CUresult code, const std::string& reason) {
   options_.writeError(reason);
   return code;
@@ -78,9 +42,9 @@ CUresult LinkState::addFile(CUjitInputType type, const char* path) {
 
 CUresult LinkState::complete(void** image, size_t* sizeBytes) {
   if (inputs_.empty()) return CUDA_ERROR_INVALID_VALUE;
-  linked_ = mergePtx(inputs_);
   std::shared_ptr<ModuleCode> code;
-  const Failure failure = loadCodeFromText(linked_, &code);
+  Failure failure = linkTexts(inputs_, &linked_);
+  if (failure.code == CUDA_SUCCESS) failure = loadCodeFromText(linked_, &code);
   if (failure.code != CUDA_SUCCESS) return fail(failure.code, failure.log);
   *image = linked_.data();
   if (sizeBytes) *sizeBytes = linked_.size() + 1;

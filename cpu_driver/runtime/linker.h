@@ -29,7 +29,4 @@ class LinkState {
   std::string linked_;
 };
 
-// One module of several: the first keeps its header, and a declaration gives way to its definition elsewhere.
-std::string mergePtx(const std::vector<std::string>& inputs);
-
 }  // namespace vgpu::cpu

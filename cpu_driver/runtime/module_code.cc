@@ -1,10 +1,12 @@
 #include "cpu_driver/runtime/module_code.h"
 
+#include <algorithm>
 #include <cstring>
 #include <fstream>
 #include <iterator>
 
 #include "base/log.h"
+#include "cpu_driver/ptx/link.h"
 #include "cpu_driver/runtime/device.h"
 #include "cpu_driver/runtime/fat_binary.h"
 
@@ -24,28 +26,59 @@ Failure onlyMachineCode() {
 
 Failure invalidImage(std::string reason) { return {CUDA_ERROR_INVALID_IMAGE, std::move(reason)}; }
 
-// All containers of a wrapper together: the newest fitting PTX of any of them.
-Failure choose(const std::vector<std::span<const std::byte>>& containers, std::string* text) {
-  std::vector<fat_binary::Image> images;
-  for (const auto& container : containers) {
-    auto parsed = fat_binary::parse(container);
-    if (!parsed) return invalidImage(parsed.error().message());
-    images.insert(images.end(), parsed->begin(), parsed->end());
-  }
-  const auto chosen = fat_binary::choosePtx(images, {kArchitecture, 'a'});
+Failure noFittingPtx() {
+  return {CUDA_ERROR_NO_BINARY_FOR_GPU, "the fat binary holds no PTX for compute capability 9.0 or earlier"};
+}
+
+// The newest fitting PTX of a container; `holdsPtx`, where none fits: whether there is newer.
+Failure choose(std::span<const std::byte> container, std::string* text, bool* holdsPtx = nullptr) {
+  auto images = fat_binary::parse(container);
+  if (!images) return invalidImage(images.error().message());
+  const auto chosen = fat_binary::choosePtx(*images, {kArchitecture, 'a'});
   if (!chosen) {
-    for (const auto& image : images)
-      if (image.isElf()) return onlyMachineCode();
-    return {CUDA_ERROR_NO_BINARY_FOR_GPU,
-            "the fat binary holds no PTX for compute capability 9.0 or earlier"};
+    const auto is = [&](auto kind) { return std::any_of(images->begin(), images->end(), kind); };
+    const bool newer = is([](const auto& image) { return image.isPtx(); });
+    if (holdsPtx) *holdsPtx = newer;
+    return !newer && is([](const auto& image) { return image.isElf(); }) ? onlyMachineCode() : noFittingPtx();
   }
-  auto contents = fat_binary::contents(images[*chosen]);
+  auto contents = fat_binary::contents((*images)[*chosen]);
   if (!contents) return invalidImage(contents.error().message());
   *text = std::move(*contents);
   return {};
 }
 
+bool isEmpty(std::span<const std::byte> container) {
+  auto images = fat_binary::parse(container);
+  return images && images->empty();
+}
+
+// Of separate compilation the objects are linked here: what nvlink made of them is machine code, or nothing.
+Failure linkObjects(const std::vector<std::span<const std::byte>>& objects, std::string* text) {
+  std::vector<std::string> texts;
+  for (const auto& object : objects) {
+    std::string one;
+    bool newer = false;
+    const Failure failure = choose(object, &one, &newer);
+    if (failure.code == CUDA_SUCCESS) {
+      texts.push_back(std::move(one));
+    } else if (!newer && !isEmpty(object)) {
+      return failure;
+    }
+    // Every such program has the device runtime among its objects, with PTX that is newer than this device.
+    // What needs it (kernels that launch kernels) misses its functions by name.
+  }
+  return texts.empty() ? noFittingPtx() : linkTexts(texts, text);
+}
+
 }  // namespace
+
+Failure linkTexts(std::span<const std::string> texts, std::string* linked) {
+  auto result = ptx::link(texts);
+  if (const auto* diagnostic = std::get_if<ptx::Diagnostic>(&result))
+    return {CUDA_ERROR_INVALID_PTX, diagnostic->message()};
+  *linked = std::move(std::get<std::string>(result));
+  return {};
+}
 
 ModuleCode::ModuleCode(std::shared_ptr<const ptx::Module> module) : module_(std::move(module)) {
   const auto digest = std::make_shared<ModuleDigest>(module_);
@@ -64,12 +97,13 @@ std::shared_ptr<KernelCode> ModuleCode::kernel(std::string_view name) const {
 
 Failure ptxOfImage(const void* image, std::string* text) {
   if (fat_binary::isWrapper(image)) {
-    auto containers = fat_binary::containersOfWrapper(image);
-    return containers ? choose(*containers, text) : invalidImage(containers.error().message());
+    auto wrapped = fat_binary::unwrap(image);
+    if (!wrapped) return invalidImage(wrapped.error().message());
+    return wrapped->objects.empty() ? choose(wrapped->module, text) : linkObjects(wrapped->objects, text);
   }
   if (fat_binary::isContainer(image)) {
     auto container = fat_binary::containerAt(image);
-    return container ? choose({*container}, text) : invalidImage(container.error().message());
+    return container ? choose(*container, text) : invalidImage(container.error().message());
   }
   if (std::memcmp(image, kElfMagic, 4) == 0) return onlyMachineCode();
   *text = static_cast<const char*>(image);
@@ -105,7 +139,7 @@ Failure loadCodeFromFile(const char* path, std::shared_ptr<ModuleCode>* code) {
   bytes.append(sizeof(uint64_t), '\0');
   if (fat_binary::isContainer(bytes.data())) {
     std::string text;
-    Failure failure = choose({std::as_bytes(std::span(bytes.data(), bytes.size()))}, &text);
+    Failure failure = choose(std::as_bytes(std::span(bytes.data(), bytes.size())), &text);
     return failure.code == CUDA_SUCCESS ? loadCodeFromText(text, code) : failure;
   }
   if (bytes.starts_with(kElfMagic)) return onlyMachineCode();

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,9 @@ class ModuleCode {
 Failure loadCode(const void* image, std::shared_ptr<ModuleCode>* code);
 Failure loadCodeFromText(std::string_view ptx, std::shared_ptr<ModuleCode>* code);
 Failure loadCodeFromFile(const char* path, std::shared_ptr<ModuleCode>* code);
+
+// Modules that refer to each other, as one.
+Failure linkTexts(std::span<const std::string> texts, std::string* linked);
 
 // The PTX text that an image holds for this device.
 Failure ptxOfImage(const void* image, std::string* text);

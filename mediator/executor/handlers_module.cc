@@ -4,6 +4,7 @@
 
 #include "mediator/executor/handlers.h"
 #include "mediator/executor/jit_options.h"
+#include "mediator/executor/module_image.h"
 #include "mediator/executor/received_name.h"
 
 namespace vgpu::executor {
@@ -11,16 +12,6 @@ namespace {
 
 using Payload = std::vector<std::byte>;
 namespace messages = protocol::messages;
-
-// The wrapper that nvcc puts around a fat binary (fatbinary_section.h) holds a pointer, which would be the
-// guest's.
-constexpr uint32_t kFatBinaryWrapper = 0x466243b1;
-
-bool holdsPointers(std::span<const std::byte> image) {
-  uint32_t magic = 0;
-  if (image.size() >= sizeof magic) std::memcpy(&magic, image.data(), sizeof magic);
-  return magic == kFatBinaryWrapper;
-}
 
 struct Beside {
   std::function<CUresult()> work;            // on a worker, in the guest thread's context
@@ -64,7 +55,7 @@ messages::JitOptions noOptions() {
 }
 
 struct Loading {
-  std::vector<std::byte> image;
+  ModuleImage image;
   std::unique_ptr<JitArguments> jit;
   CUmodule module = nullptr;
   CUlibrary library = nullptr;
@@ -74,13 +65,13 @@ struct Loading {
 std::shared_ptr<Loading> takeImage(Execution& execution, Submission& s, uint32_t blob, bool hasOptions,
                                    const messages::JitOptions& options) {
   auto image = execution.blobs.take(blob);
-  const bool usable = image && !holdsPointers(*image);
+  const bool usable = image && !ModuleImage::holdsPointers(*image);
   if (!usable) {
     execution.reply(s, image ? CUDA_ERROR_INVALID_IMAGE : CUDA_ERROR_OUT_OF_MEMORY);
     return nullptr;
   }
   auto loading = std::make_shared<Loading>();
-  loading->image = std::move(*image);
+  loading->image = ModuleImage(std::move(*image), Blobs::kPaddingBytes);
   loading->jit = makeJitArguments(hasOptions ? options : noOptions());
   return loading;
 }
@@ -108,7 +99,7 @@ void handleModuleLoad(Execution& execution, Submission& s, const messages::Modul
   Beside beside;
   beside.work = [&driver = execution.driver, loading] {
     JitArguments& jit = *loading->jit;
-    return driver.cuModuleLoadDataEx(&loading->module, loading->image.data(),
+    return driver.cuModuleLoadDataEx(&loading->module, loading->image.forDriver(),
                                      static_cast<unsigned>(jit.options.size()), jit.options.data(),
                                      jit.values.data());
   };
@@ -133,7 +124,7 @@ void handleLibraryLoad(Execution& execution, Submission& s, const messages::Libr
   // passed on.
   beside.work = [&driver = execution.driver, loading] {
     JitArguments& jit = *loading->jit;
-    return driver.cuLibraryLoadData(&loading->library, loading->image.data(), jit.options.data(),
+    return driver.cuLibraryLoadData(&loading->library, loading->image.forDriver(), jit.options.data(),
                                     jit.values.data(), static_cast<unsigned>(jit.options.size()), nullptr,
                                     nullptr, 0);
   };
@@ -219,7 +210,7 @@ void handleLinkAdd(Execution& execution, Submission& s, const messages::LinkAdd&
   LinkObject* link = enterLink(execution, s, message.link);
   if (!link) return;
   auto image = execution.blobs.take(message.blob);
-  if (!image || holdsPointers(*image)) return execution.reply(s, CUDA_ERROR_INVALID_IMAGE);
+  if (!image || ModuleImage::holdsPointers(*image)) return execution.reply(s, CUDA_ERROR_INVALID_IMAGE);
   // PTX is text with its terminating zero; anything else says itself how long it is.
   size_t sizeBytes = image->size() - Blobs::kPaddingBytes;
   if (message.type == CU_JIT_INPUT_PTX && (*image)[sizeBytes - 1] != std::byte{0}) ++sizeBytes;

@@ -13,7 +13,7 @@ namespace {
 struct FatWrapper {
   uint32_t magic, version;
   const void* body;
-  const void* list;
+  const void* const* list;  // version 2: the objects that `body` was linked of, ended by null
 };
 struct FatHeader {
   uint32_t magic;
@@ -35,22 +35,38 @@ Bytes elfBytes(const std::byte* start) {
   return {start, end};
 }
 
+Bytes bodyBytes(const void* body) {
+  FatHeader header;
+  std::memcpy(&header, body, sizeof header);
+  if (header.magic != kBodyMagic) return {};
+  return {static_cast<const std::byte*>(body), header.headerBytes + header.bodyBytes};
+}
+
+Bytes wrapperBytes(const FatWrapper& wrapper, std::vector<std::byte>& gathered) {
+  if (!wrapper.body) return {};
+  const Bytes linked = bodyBytes(wrapper.body);
+  if (wrapper.version != 2 || !wrapper.list || !*wrapper.list) return linked;
+  gathered.assign(linked.begin(), linked.end());
+  for (const void* const* entry = wrapper.list; *entry; ++entry) {
+    const Bytes object = bodyBytes(*entry);
+    if (object.empty()) return {};
+    gathered.insert(gathered.end(), object.begin(), object.end());
+  }
+  return gathered;
+}
+
 }  // namespace
 
-Bytes imageBytes(const void* image) {
+Bytes imageBytes(const void* image, std::vector<std::byte>& gathered) {
   const auto* start = static_cast<const std::byte*>(image);
   uint32_t magic;
   std::memcpy(&magic, start, sizeof magic);
   if (magic == kWrapperMagic) {
     FatWrapper wrapper;
     std::memcpy(&wrapper, start, sizeof wrapper);
-    return wrapper.body ? imageBytes(wrapper.body) : Bytes();
+    return wrapperBytes(wrapper, gathered);
   }
-  if (magic == kBodyMagic) {
-    FatHeader header;
-    std::memcpy(&header, start, sizeof header);
-    return {start, header.headerBytes + header.bodyBytes};
-  }
+  if (magic == kBodyMagic) return bodyBytes(image);
   if (std::memcmp(start, ELFMAG, SELFMAG) == 0) return elfBytes(start);
   return {start,
           std::strlen(static_cast<const char*>(image)) + 1};  // PTX, zero-terminated (cuModuleLoadData)

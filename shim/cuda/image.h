@@ -8,8 +8,9 @@
 
 namespace vgpu::shim {
 
-// The bytes of an image: a fat binary's wrapper or body, an ELF file, or PTX text. Empty: none of these.
-Bytes imageBytes(const void* image);
+// The bytes of an image: a fat binary's wrapper or body, an ELF file, or PTX text. Empty: none of these. A
+// wrapper of separate compilation names several bodies; they are gathered one behind the other in `gathered`.
+Bytes imageBytes(const void* image, std::vector<std::byte>& gathered);
 
 // Sends the image; the blob is used up by the call that names it.
 CUresult sendImage(const Submission& submission, Bytes image, uint32_t& blob);

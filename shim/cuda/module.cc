@@ -180,7 +180,9 @@ namespace call_number = vgpu::protocol::call;
 
 VGPU_EXPORT CUresult cuModuleLoadDataEx(CUmodule* out, const void* image, unsigned count,
                                         CUjit_option* options, void** values) {
-  return image ? loadModule(out, imageBytes(image), count, options, values) : CUDA_ERROR_INVALID_VALUE;
+  if (!image) return CUDA_ERROR_INVALID_VALUE;
+  std::vector<std::byte> gathered;
+  return loadModule(out, imageBytes(image, gathered), count, options, values);
 }
 VGPU_EXPORT CUresult cuModuleLoadData(CUmodule* out, const void* image) {
   return cuModuleLoadDataEx(out, image, 0, nullptr, nullptr);
@@ -250,7 +252,8 @@ VGPU_EXPORT CUresult cuLibraryLoadData(CUlibrary* out, const void* code, CUjit_o
                                        unsigned count, CUlibraryOption* libraryOptions, void** libraryValues,
                                        unsigned libraryCount) {
   if (!code) return CUDA_ERROR_INVALID_VALUE;
-  return loadLibrary(out, imageBytes(code), count, options, values, libraryCount, libraryOptions,
+  std::vector<std::byte> gathered;
+  return loadLibrary(out, imageBytes(code, gathered), count, options, values, libraryCount, libraryOptions,
                      libraryValues);
 }
 

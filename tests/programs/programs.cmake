@@ -4,13 +4,17 @@ set(VGPU_PROGRAMS vector_add reduction matmul_tiled streams_events constant_symb
     errors capture_allocate big_allocation progress host_functions occupancy driver_api launch_forms async_alloc
     peer_copies_2d_3d crash endless_kernel steady fork_child after_static_destructors libraries algorithms
     device_features numeric_types demo recursion matrix_fragments cooperative_grid barriers async_copy
-    matrix_wmma streams_meet)
+    matrix_wmma streams_meet separate_compilation)
 
 # What clang's CUDA front end cannot compile, with the reason.
 set(VGPU_PROGRAMS_NOT_FOR_CLANG
   managed_variable  # no __managed__ in clang
   matrix_fragments matrix_wmma async_copy barriers  # instructions of compute_80, and clang compiles for compute_75
+  separate_compilation  # clang links machine code only, with its own tools
 )
+
+# Built with nvcc -rdc=true: the sources in the folder of its name are objects of the same program.
+set(VGPU_PROGRAMS_OF_SEPARATE_COMPILATION separate_compilation)
 
 # What the scenarios run, because it needs a partner or an end from outside.
 set(VGPU_PROGRAMS_NOT_ALONE endless_kernel steady)
