@@ -84,6 +84,11 @@ void convertChannel(CUarray_format format, const std::byte* address, bool intege
   }
 }
 
+// IEC 61966-2-1: what an encoded colour stands for, both from 0 to 1.
+float decodedSrgb(float encoded) {
+  return encoded <= 0.04045f ? encoded / 12.92f : std::pow((encoded + 0.055f) / 1.055f, 2.4f);
+}
+
 Texel loadTexel(const Texture& texture, const std::byte* address) {
   Texel texel;
   const TextureSource& source = texture.source;
@@ -91,6 +96,10 @@ Texel loadTexel(const Texture& texture, const std::byte* address) {
   const unsigned bytes = source.elementBytes / source.channels;
   for (unsigned i = 0; i < source.channels; ++i) {
     convertChannel(source.format, address + i * bytes, integers, texel.value[i], texel.bits[i]);
+  }
+  // Before filtering; the fourth channel is no colour.
+  if (texture.description.flags & CU_TRSF_SRGB) {
+    for (unsigned i = 0; i < std::min(source.channels, 3u); ++i) texel.value[i] = decodedSrgb(texel.value[i]);
   }
   return texel;
 }

@@ -37,6 +37,7 @@ CUresult fromMemory(CUdeviceptr base, CUarray_format format, unsigned channels, 
 }
 
 CUresult makeSource(const CUDA_RESOURCE_DESC& resource, TextureSource* source) {
+  if (resource.flags != 0) return CUDA_ERROR_INVALID_VALUE;  // cuda.h, CUDA_RESOURCE_DESC
   source->resource = resource;
   switch (resource.resType) {
     case CU_RESOURCE_TYPE_ARRAY:
@@ -132,25 +133,90 @@ CUresult createArray(Context& context, const CUDA_ARRAY3D_DESCRIPTOR& descriptio
   return CUDA_SUCCESS;
 }
 
-CUresult createTexture(const CUDA_RESOURCE_DESC& resource, const CUDA_TEXTURE_DESC& description,
-                       const CUDA_RESOURCE_VIEW_DESC* view, std::shared_ptr<Texture>* texture) {
-  auto made = std::make_shared<Texture>();
-  const CUresult result = makeSource(resource, &made->source);
-  if (result != CUDA_SUCCESS) return result;
+namespace {
+
+// What cuda.h calls the format of an array seen as it is; the enumeration counts channels within a format.
+CUresourceViewFormat viewFormatOf(const TextureSource& source) {
+  const unsigned channels = source.channels == 4 ? 2 : source.channels - 1;
+  const auto from = [&](CUresourceViewFormat first) {
+    return static_cast<CUresourceViewFormat>(first + channels);
+  };
+  switch (source.format) {
+    case CU_AD_FORMAT_UNSIGNED_INT8:
+      return from(CU_RES_VIEW_FORMAT_UINT_1X8);
+    case CU_AD_FORMAT_SIGNED_INT8:
+      return from(CU_RES_VIEW_FORMAT_SINT_1X8);
+    case CU_AD_FORMAT_UNSIGNED_INT16:
+      return from(CU_RES_VIEW_FORMAT_UINT_1X16);
+    case CU_AD_FORMAT_SIGNED_INT16:
+      return from(CU_RES_VIEW_FORMAT_SINT_1X16);
+    case CU_AD_FORMAT_UNSIGNED_INT32:
+      return from(CU_RES_VIEW_FORMAT_UINT_1X32);
+    case CU_AD_FORMAT_SIGNED_INT32:
+      return from(CU_RES_VIEW_FORMAT_SINT_1X32);
+    case CU_AD_FORMAT_HALF:
+      return from(CU_RES_VIEW_FORMAT_FLOAT_1X16);
+    default:
+      return from(CU_RES_VIEW_FORMAT_FLOAT_1X32);
+  }
+}
+
+// A view of the whole array, as it is. One of a part or in another format is refused: nothing here reads
+// through it.
+CUresult checkView(const TextureSource& source, const CUDA_RESOURCE_VIEW_DESC& view) {
+  if (source.levels.empty()) return CUDA_ERROR_INVALID_VALUE;  // memory has none
+  const bool layered = source.levels.front()->layered();
+  const bool whole = view.width == source.width && view.height == source.height &&
+                     view.depth == source.depth && view.firstMipmapLevel == 0 &&
+                     view.lastMipmapLevel == source.levels.size() - 1 && view.firstLayer == 0 &&
+                     (view.lastLayer == 0 || (layered && view.lastLayer == source.depth - 1));
+  const bool asItIs = view.format == CU_RES_VIEW_FORMAT_NONE || view.format == viewFormatOf(source);
+  return whole && asItIs ? CUDA_SUCCESS : CUDA_ERROR_NOT_SUPPORTED;
+}
+
+bool isFilter(CUfilter_mode mode) {
+  return mode == CU_TR_FILTER_MODE_POINT || mode == CU_TR_FILTER_MODE_LINEAR;
+}
+
+// Whatever a description asks for is either done or refused here.
+CUresult checkDescription(const TextureSource& source, const CUDA_TEXTURE_DESC& description) {
+  constexpr unsigned kFlags = CU_TRSF_READ_AS_INTEGER | CU_TRSF_NORMALIZED_COORDINATES | CU_TRSF_SRGB |
+                              CU_TRSF_DISABLE_TRILINEAR_OPTIMIZATION | CU_TRSF_SEAMLESS_CUBEMAP;
+  if (description.flags & ~kFlags) return CUDA_ERROR_INVALID_VALUE;
+  if (!isFilter(description.filterMode) || !isFilter(description.mipmapFilterMode))
+    return CUDA_ERROR_INVALID_VALUE;
   for (const CUaddress_mode mode : description.addressMode) {
     if (mode < CU_TR_ADDRESS_MODE_WRAP || mode > CU_TR_ADDRESS_MODE_BORDER) return CUDA_ERROR_INVALID_VALUE;
   }
   // Linear filtering gives floating-point results; 32-bit integers cannot be read so.
   const bool integers = description.flags & CU_TRSF_READ_AS_INTEGER;
   const bool wide =
-      made->source.format == CU_AD_FORMAT_UNSIGNED_INT32 || made->source.format == CU_AD_FORMAT_SIGNED_INT32;
-  const bool floating = made->source.format == CU_AD_FORMAT_FLOAT || made->source.format == CU_AD_FORMAT_HALF;
-  if (description.filterMode == CU_TR_FILTER_MODE_LINEAR && !floating && (integers || wide))
-    return CUDA_ERROR_INVALID_VALUE;
+      source.format == CU_AD_FORMAT_UNSIGNED_INT32 || source.format == CU_AD_FORMAT_SIGNED_INT32;
+  const bool floating = source.format == CU_AD_FORMAT_FLOAT || source.format == CU_AD_FORMAT_HALF;
+  const bool linear = description.filterMode == CU_TR_FILTER_MODE_LINEAR;
+  if (linear && !floating && (integers || wide)) return CUDA_ERROR_INVALID_VALUE;
+  // sRGB is an encoding of 8-bit colours; what a device does with the flag elsewhere is not said.
+  const bool colours = source.format == CU_AD_FORMAT_UNSIGNED_INT8 && !integers;
+  if ((description.flags & CU_TRSF_SRGB) && !colours) return CUDA_ERROR_NOT_SUPPORTED;
+  // Anisotropy is about the footprint that gradients give a fetch among mipmap levels; with one level there
+  // is none, and nothing to ask for. Filtering across a cube's edges matters only where there is filtering.
+  if (description.maxAnisotropy > 1 && source.levels.size() > 1) return CUDA_ERROR_NOT_SUPPORTED;
+  const bool cube = !source.levels.empty() && source.levels.front()->cube();
+  if ((description.flags & CU_TRSF_SEAMLESS_CUBEMAP) && cube && linear) return CUDA_ERROR_NOT_SUPPORTED;
+  return CUDA_SUCCESS;
+}
+
+}  // namespace
+
+CUresult createTexture(const CUDA_RESOURCE_DESC& resource, const CUDA_TEXTURE_DESC& description,
+                       const CUDA_RESOURCE_VIEW_DESC* view, std::shared_ptr<Texture>* texture) {
+  auto made = std::make_shared<Texture>();
+  CUresult result = makeSource(resource, &made->source);
+  if (result == CUDA_SUCCESS) result = checkDescription(made->source, description);
+  if (result == CUDA_SUCCESS && view) result = checkView(made->source, *view);
+  if (result != CUDA_SUCCESS) return result;
   made->description = description;
   if (view) {
-    // A view that reinterprets the format needs block compression; the rest repeats what the array says.
-    if (view->format > CU_RES_VIEW_FORMAT_FLOAT_4X32) return CUDA_ERROR_NOT_SUPPORTED;
     made->view = *view;
     made->hasView = true;
   }

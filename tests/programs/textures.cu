@@ -204,10 +204,65 @@ static void samplesVolume() {
   CHECK_CUDA(cudaFreeArray(array));
 }
 
+// Colours are decoded before they are filtered; the fourth channel is none.
+static void decodesSrgb() {
+  constexpr int kColours = 256;
+  std::vector<uchar4> image(kColours);
+  for (int i = 0; i < kColours; ++i) image[i] = make_uchar4(i, 255 - i, i / 2, i);
+  const cudaChannelFormatDesc format = cudaCreateChannelDesc<uchar4>();
+  cudaArray_t array;
+  CHECK_CUDA(cudaMallocArray(&array, &format, kColours, 1));
+  CHECK_CUDA(cudaMemcpy2DToArray(array, 0, 0, image.data(), sizeof(uchar4) * kColours,
+                                 sizeof(uchar4) * kColours, 1, cudaMemcpyHostToDevice));
+  cudaResourceDesc resource{};
+  resource.resType = cudaResourceTypeArray;
+  resource.res.array.array = array;
+  cudaTextureDesc description{};
+  description.readMode = cudaReadModeNormalizedFloat;
+  description.filterMode = cudaFilterModeLinear;
+  description.sRGB = 1;
+  for (cudaTextureAddressMode& mode : description.addressMode) mode = cudaAddressModeClamp;
+  cudaTextureObject_t texture = 0;
+  CHECK_CUDA(cudaCreateTextureObject(&texture, &resource, &description, nullptr));
+
+  // Every colour, then halfway between every two.
+  std::vector<float2> where;
+  for (int i = 0; i < kColours; ++i) where.push_back({i + 0.5f, 0.5f});
+  for (int i = 0; i + 1 < kColours; ++i) where.push_back({i + 1.0f, 0.5f});
+  const int count = int(where.size());
+  float2* places;
+  float4* colours;
+  CHECK_CUDA(cudaMalloc(&places, count * sizeof(float2)));
+  CHECK_CUDA(cudaMalloc(&colours, count * sizeof(float4)));
+  CHECK_CUDA(cudaMemcpy(places, where.data(), count * sizeof(float2), cudaMemcpyHostToDevice));
+  sampleColour<<<(count + 127) / 128, 128>>>(texture, places, colours, count);
+  std::vector<float4> got(count);
+  CHECK_CUDA(cudaMemcpy(got.data(), colours, count * sizeof(float4), cudaMemcpyDeviceToHost));
+
+  const auto linear = [](int byte) {
+    const double v = byte / 255.0;
+    return v <= 0.04045 ? v / 12.92 : std::pow((v + 0.055) / 1.055, 2.4);
+  };
+  for (int i = 0; i < count; ++i) {
+    const int a = i < kColours ? i : i - kColours, b = i < kColours ? a : a + 1;
+    const double red = (linear(image[a].x) + linear(image[b].x)) / 2;
+    const double green = (linear(image[a].y) + linear(image[b].y)) / 2;
+    const double alpha = (image[a].w + image[b].w) / 2.0 / 255;
+    EXPECT(std::fabs(got[i].x - red) < 2e-3 && std::fabs(got[i].y - green) < 2e-3 &&
+               std::fabs(got[i].w - alpha) < 1e-4,
+           "colour %d: %f %f %f instead of %f %f %f", i, got[i].x, got[i].y, got[i].w, red, green, alpha);
+  }
+  CHECK_CUDA(cudaDestroyTextureObject(texture));
+  CHECK_CUDA(cudaFreeArray(array));
+  CHECK_CUDA(cudaFree(places));
+  CHECK_CUDA(cudaFree(colours));
+}
+
 int main() {
   fetchesLinearMemory();
   samplesArrays();
   convertsPitchedBytes();
   samplesVolume();
-  return check::ok("textures: linear, array, pitched, volume");
+  decodesSrgb();
+  return check::ok("textures: linear, array, pitched, volume, sRGB");
 }
