@@ -155,9 +155,9 @@ Value* MarkerCode::serviceValue(IRBuilder<>& builder, llvm::CallInst& call, Mark
                                 {values.block, argument(0), argument(1), argument(2), argument(3)});
     case Marker::CheckAccess: {
       Value* thread = values.thread ? values.thread : llvm::ConstantPointerNull::get(builder.getPtrTy());
-      return builder.CreateCall(
-          service("vgpu_check_access", none, {p, p, p, i64, i32}),
-          {values.block, thread, argument(0), argument(1), builder.CreateZExt(argument(2), i32)});
+      return builder.CreateCall(service("vgpu_check_access", none, {p, p, p, i64, i32, i32}),
+                                {values.block, thread, argument(0), argument(1), argument(2),
+                                 builder.CreateZExt(argument(3), i32)});
     }
     default:
       return nullptr;

@@ -10,6 +10,7 @@
 #include <llvm/IR/InstIterator.h>
 #include <llvm/IR/IntrinsicInst.h>
 
+#include <algorithm>
 #include <map>
 #include <set>
 #include <vector>
@@ -118,21 +119,29 @@ bool putYields(Function& function, const Functions& observing) {
 
 struct Access {
   Value* pointer = nullptr;
-  uint64_t bytes = 0;
+  llvm::Type* type = nullptr;
+  uint64_t alignment = 1;
   bool write = false;
 };
 
-Access accessOf(Instruction& instruction, const llvm::DataLayout& layout) {
-  const auto sizeOf = [&](llvm::Type* type) { return layout.getTypeStoreSize(type).getFixedValue(); };
+Access accessOf(Instruction& instruction) {
   if (auto* load = llvm::dyn_cast<llvm::LoadInst>(&instruction))
-    return {load->getPointerOperand(), sizeOf(load->getType()), false};
+    return {load->getPointerOperand(), load->getType(), load->getAlign().value(), false};
   if (auto* store = llvm::dyn_cast<llvm::StoreInst>(&instruction))
-    return {store->getPointerOperand(), sizeOf(store->getValueOperand()->getType()), true};
+    return {store->getPointerOperand(), store->getValueOperand()->getType(), store->getAlign().value(), true};
   if (auto* atomic = llvm::dyn_cast<llvm::AtomicRMWInst>(&instruction))
-    return {atomic->getPointerOperand(), sizeOf(atomic->getValOperand()->getType()), true};
+    return {atomic->getPointerOperand(), atomic->getValOperand()->getType(), atomic->getAlign().value(),
+            true};
   if (auto* exchange = llvm::dyn_cast<llvm::AtomicCmpXchgInst>(&instruction))
-    return {exchange->getPointerOperand(), sizeOf(exchange->getNewValOperand()->getType()), true};
+    return {exchange->getPointerOperand(), exchange->getNewValOperand()->getType(),
+            exchange->getAlign().value(), true};
   return {};
+}
+
+// What PTX asks for, where the access is an element of a vector that has to be aligned as a whole.
+uint64_t vectorAlignmentOf(const Instruction& instruction) {
+  const llvm::MDNode* node = instruction.getMetadata(kVectorAlignment);
+  return node ? llvm::mdconst::extract<llvm::ConstantInt>(node->getOperand(0))->getZExtValue() : 1;
 }
 
 void putChecks(Function& function) {
@@ -140,7 +149,7 @@ void putChecks(Function& function) {
   const llvm::DataLayout& layout = module.getDataLayout();
   std::vector<std::pair<Instruction*, Access>> accesses;
   for (Instruction& instruction : llvm::instructions(function)) {
-    const Access access = accessOf(instruction, layout);
+    const Access access = accessOf(instruction);
     if (!access.pointer) continue;
     const Value* object = llvm::getUnderlyingObject(access.pointer);
     if (llvm::isa<llvm::AllocaInst, llvm::GlobalVariable>(object)) continue;
@@ -150,8 +159,11 @@ void putChecks(Function& function) {
   }
   for (const auto& [instruction, access] : accesses) {
     llvm::IRBuilder<> builder(instruction);
-    builder.CreateCall(marker(module, Marker::CheckAccess),
-                       {access.pointer, builder.getInt64(access.bytes), builder.getInt1(access.write)});
+    builder.CreateCall(
+        marker(module, Marker::CheckAccess),
+        {access.pointer, builder.getInt64(layout.getTypeStoreSize(access.type).getFixedValue()),
+         builder.getInt32(static_cast<uint32_t>(std::max(access.alignment, vectorAlignmentOf(*instruction)))),
+         builder.getInt1(access.write)});
   }
 }
 

@@ -70,7 +70,7 @@ constexpr std::array<Row, static_cast<size_t>(Marker::Count)> kRows = {{
     {"vgpu.nanosleep", "vi", 'm', true},
     {"vgpu.yield", "v", 'm', true},
     {"vgpu.texture", "4ll44", 'm', false},
-    {"vgpu.check.access", "vplb", 'm', false},
+    {"vgpu.check.access", "vplib", 'm', false},
 }};
 
 llvm::Type* typeOf(llvm::LLVMContext& context, char letter) {

@@ -41,6 +41,10 @@ struct ThreadFunction {
   uint32_t dynamicSharedOffset = 0;  // where extern shared memory begins, >= sharedBytes
 };
 
+// Metadata of a load or store that is an element of a vector access: the alignment that PTX wants of its
+// address.
+inline constexpr const char* kVectorAlignment = "vgpu.vector.alignment";
+
 enum class Marker {
   // Special registers. i32 (), the same for a thread's whole life.
   TidX,
@@ -104,7 +108,8 @@ enum class Marker {
   Texture,    // vgpu.texture: <4 x i32> (i64 handle, i64 operation, <4 x i32> coordinates, <4 x i32> extra)
               //   operation: kernel/texture_operation.h; also surfaces; unused registers are zero
   // Checks, put in by the forms: void (ptr address, i64 bytes, i1 write).
-  CheckAccess,  // vgpu.check.access
+  CheckAccess,  // vgpu.check.access: void (ptr address, i64 bytes, i32 alignment, i1 write), put in by
+                // shape.cc
   Count
 };
 

@@ -11,10 +11,18 @@
 
 namespace vgpu::kernel {
 
-constexpr uint32_t kAbiVersion = 4;
+constexpr uint32_t kAbiVersion = 5;
 constexpr uint32_t kWarpSize = 32;
 constexpr uint32_t kMaxBlockThreads = 1024;
 constexpr uint32_t kMaxBarriers = 16;
+
+// Where generated code lets an access fault whose address has the wrong alignment: the last page below 2^47,
+// which Linux maps to no process by itself (Documentation/arch/x86/x86_64/mm.rst, the guard hole).
+constexpr uintptr_t kMisalignedPage = 0x7fff'ffff'f000;
+constexpr uintptr_t kMisalignedPageBytes = 4096;
+constexpr bool isMisalignedTrap(uintptr_t address) {
+  return address >= kMisalignedPage && address - kMisalignedPage < kMisalignedPageBytes;
+}
 
 struct Dim3 {
   uint32_t x = 1, y = 1, z = 1;

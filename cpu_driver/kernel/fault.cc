@@ -20,6 +20,8 @@ RunStatus statusOf(int signal, const siginfo_t* info, const Running& now) {
   const auto address = reinterpret_cast<uintptr_t>(info->si_addr);
   if (signal == SIGILL) return RunStatus::IllegalInstruction;
   if (signal == SIGFPE) return RunStatus::Trap;
+  if (isMisalignedTrap(address)) return RunStatus::Misaligned;
+  if (signal == SIGBUS && info->si_code == BUS_ADRALN) return RunStatus::Misaligned;
   if (now.stacks && now.stacks->inGuard(address)) return RunStatus::StackOverflow;
   return RunStatus::IllegalAddress;
 }

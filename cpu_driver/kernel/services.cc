@@ -137,7 +137,8 @@ bool isShared(const BlockContext* block, uintptr_t address, uint64_t bytes) {
 
 // `thread` is null in the loops form, whose local memory is in the scratch area.
 void checkAccess(const BlockContext* block, const ThreadContext* thread, uintptr_t address, uint64_t bytes,
-                 bool write) {
+                 uint32_t alignment, bool write) {
+  if (isMisalignedTrap(address) || address % alignment != 0) endRun(RunStatus::Misaligned, address);
   if (isShared(block, address, bytes)) return;
   const auto local = reinterpret_cast<uintptr_t>(thread ? thread->stackBegin : block->scratch);
   const uint64_t localBytes =

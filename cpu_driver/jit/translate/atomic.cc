@@ -57,6 +57,7 @@ llvm::Value* FunctionTranslator::atomicElement(const Instruction& i, Value* poin
   auto ordering = orderingOf(i, llvm::AtomicOrdering::Monotonic);
   uint32_t size = ptx::sizeOf(type);
   llvm::Align align(size);
+  pointer = alignedOrTrap(pointer, size);
   if (i.has(Modifier::Cas)) {
     auto failure = llvm::AtomicCmpXchgInst::getStrongestFailureOrdering(ordering);
     auto* exchange =

@@ -85,8 +85,13 @@ class FunctionTranslator {
     llvm::AtomicOrdering ordering = llvm::AtomicOrdering::NotAtomic;
   };
   Access accessOf(const Instruction& i);
-  Value* loadElement(const Access& access, Value* pointer, Type type, uint32_t alignment);
-  void storeElement(const Access& access, Value* pointer, Value* value, uint32_t alignment);
+  Value* loadElement(const Access& access, Value* pointer, Type type, uint32_t vectorAlignment);
+  void storeElement(const Access& access, Value* pointer, Value* value, uint32_t vectorAlignment);
+  bool isOneAccess(const Access& access, const Operand& vector, Type type) const;
+  void loadAtOnce(const Instruction& i, const Access& access, Value* pointer);
+  void storeAtOnce(const Instruction& i, const Access& access, Value* pointer);
+  Value* alignedOrTrap(Value* pointer, uint64_t bytes);
+  void tagAlignment(llvm::Instruction* access, uint64_t bytes);
   void tagSpace(llvm::Instruction* access, Space space);
   Value* byteOffset(Value* pointer, uint64_t bytes);
   Value* widened(Value* address);  // an integer address as i64

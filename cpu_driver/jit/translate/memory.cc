@@ -1,8 +1,17 @@
 // Loads, stores and addresses. Vector accesses are one access an element: that is how they are vectorised
-// across threads.
+// across threads. Those that other threads may meet are one access as a whole.
 #include "cpu_driver/jit/translate/function_translator.h"
+#include "cpu_driver/kernel/abi.h"
 
 namespace vgpu::jit {
+namespace {
+
+// Of an element, where the vector is aligned to its size.
+uint32_t alignmentAt(uint32_t vectorBytes, uint64_t offset) {
+  return static_cast<uint32_t>(llvm::commonAlignment(llvm::Align(vectorBytes), offset).value());
+}
+
+}  // namespace
 
 llvm::Value* FunctionTranslator::byteOffset(Value* pointer, uint64_t bytes) {
   return bytes == 0 ? pointer : builder_.CreatePtrAdd(pointer, builder_.getInt64(bytes));
@@ -95,8 +104,26 @@ void FunctionTranslator::tagSpace(llvm::Instruction* access, Space space) {
   }
 }
 
+// Memory of PTX variables and of the device must be aligned to a whole vector (PTX ISA, "Operands",
+// "Addresses as Operands"). Processors need no such thing and lose nothing without it; exact checks look.
+void FunctionTranslator::tagAlignment(llvm::Instruction* access, uint64_t bytes) {
+  access->setMetadata(kVectorAlignment,
+                      llvm::MDNode::get(context_, llvm::ConstantAsMetadata::get(
+                                                      builder_.getInt32(static_cast<uint32_t>(bytes)))));
+}
+
+// Where the hardware would not notice that an address is misaligned, and an atomic access would not be one or
+// be very slow: an address that faults. No branch, and an access of this kind costs more than that.
+llvm::Value* FunctionTranslator::alignedOrTrap(Value* pointer, uint64_t bytes) {
+  if (bytes < 2) return pointer;
+  Value* rest = builder_.CreateAnd(builder_.CreatePtrToInt(pointer, intType(64)), bytes - 1);
+  return builder_.CreateSelect(builder_.CreateIsNull(rest), pointer,
+                               asPointer(builder_.getInt64(kernel::kMisalignedPage)));
+}
+
 llvm::Value* FunctionTranslator::loadElement(const Access& access, Value* pointer, Type type,
-                                             uint32_t alignment) {
+                                             uint32_t vectorAlignment) {
+  const uint32_t alignment = ptx::sizeOf(type);
   llvm::Type* loaded = typeOf(type);
   bool atomic = access.ordering != llvm::AtomicOrdering::NotAtomic;
   if (atomic) loaded = intType(std::max(8u, ptx::bitsOf(type)));
@@ -104,16 +131,58 @@ llvm::Value* FunctionTranslator::loadElement(const Access& access, Value* pointe
   if (atomic) load->setAtomic(access.ordering);
   if (access.readOnly && !atomic)
     load->setMetadata(llvm::LLVMContext::MD_invariant_load, module_.emptyNode());
+  if (vectorAlignment > alignment) tagAlignment(load, vectorAlignment);
   tagSpace(load, access.space);
   return atomic ? fromBits(load, type) : load;
 }
 
 void FunctionTranslator::storeElement(const Access& access, Value* pointer, Value* value,
-                                      uint32_t alignment) {
+                                      uint32_t vectorAlignment) {
+  const auto alignment =
+      static_cast<uint32_t>(value->getType()->getPrimitiveSizeInBits().getFixedValue() / 8);
   bool atomic = access.ordering != llvm::AtomicOrdering::NotAtomic;
   if (atomic) value = toBits(value);
   auto* store = builder_.CreateAlignedStore(value, pointer, llvm::Align(alignment), access.isVolatile);
   if (atomic) store->setAtomic(access.ordering);
+  if (vectorAlignment > alignment) tagAlignment(store, vectorAlignment);
+  tagSpace(store, access.space);
+}
+
+// CUDA's own libraries publish a value and its state in one vector of 64 or 128 bits and read both with one
+// access (CUB, decoupled look-back). x86-64 has such accesses: aligned vectors with AVX, or cmpxchg16b.
+bool FunctionTranslator::isOneAccess(const Access& access, const Operand& vector, Type type) const {
+  return access.ordering != llvm::AtomicOrdering::NotAtomic && vector.kind == Operand::Kind::Vector &&
+         ptx::sizeOf(type) * vector.count <= 16;
+}
+
+void FunctionTranslator::loadAtOnce(const Instruction& i, const Access& access, Value* pointer) {
+  const Type type = i.types[0];
+  const Operand& to = operand(i, 0);
+  const uint32_t elementBits = ptx::sizeOf(type) * 8, bits = elementBits * to.count;
+  auto* whole = builder_.CreateAlignedLoad(intType(bits), alignedOrTrap(pointer, bits / 8),
+                                           llvm::Align(bits / 8), access.isVolatile);
+  whole->setAtomic(access.ordering);
+  tagSpace(whole, access.space);
+  for (uint32_t k = 0; k < to.count; ++k) {
+    const Operand& part = element(to, k);
+    if (part.kind == Operand::Kind::Sink) continue;
+    Value* shifted = builder_.CreateLShr(whole, uint64_t{elementBits} * k);
+    write(i, part, fromBits(builder_.CreateTrunc(shifted, intType(elementBits)), type), type);
+  }
+}
+
+void FunctionTranslator::storeAtOnce(const Instruction& i, const Access& access, Value* pointer) {
+  const Type type = i.types[0];
+  const Operand& from = operand(i, 1);
+  const uint32_t elementBits = ptx::sizeOf(type) * 8, bits = elementBits * from.count;
+  Value* whole = llvm::ConstantInt::get(intType(bits), 0);
+  for (uint32_t k = 0; k < from.count; ++k) {
+    Value* part = builder_.CreateZExt(toBits(read(i, element(from, k), type)), intType(bits));
+    whole = builder_.CreateOr(whole, builder_.CreateShl(part, uint64_t{elementBits} * k));
+  }
+  auto* store = builder_.CreateAlignedStore(whole, alignedOrTrap(pointer, bits / 8), llvm::Align(bits / 8),
+                                            access.isVolatile);
+  store->setAtomic(access.ordering);
   tagSpace(store, access.space);
 }
 
@@ -133,10 +202,15 @@ void FunctionTranslator::load(const Instruction& i) {
   };
   if (to.kind != Operand::Kind::Vector)
     return write(i, to, loadElement(access, pointer, typeFor(to), size), type);
+  if (isOneAccess(access, to, type)) return loadAtOnce(i, access, pointer);
   for (uint32_t k = 0; k < to.count; ++k) {
     const Operand& part = element(to, k);
     if (part.kind == Operand::Kind::Sink) continue;
-    write(i, part, loadElement(access, byteOffset(pointer, uint64_t{size} * k), typeFor(part), size), type);
+    const uint64_t offset = uint64_t{size} * k;
+    write(
+        i, part,
+        loadElement(access, byteOffset(pointer, offset), typeFor(part), alignmentAt(size * to.count, offset)),
+        type);
   }
 }
 
@@ -155,9 +229,17 @@ void FunctionTranslator::store(const Instruction& i) {
     return read(i, source, type);
   };
   const bool vector = from.kind == Operand::Kind::Vector;
-  if (!vector) storeElement(access, pointer, value(from), size);
-  for (uint32_t k = 0; vector && k < from.count; ++k)
-    storeElement(access, byteOffset(pointer, uint64_t{size} * k), value(element(from, k)), size);
+  if (!vector) {
+    storeElement(access, pointer, value(from), size);
+  } else if (isOneAccess(access, from, type)) {
+    storeAtOnce(i, access, pointer);
+  } else {
+    for (uint32_t k = 0; k < from.count; ++k) {
+      const uint64_t offset = uint64_t{size} * k;
+      storeElement(access, byteOffset(pointer, offset), value(element(from, k)),
+                   alignmentAt(size * from.count, offset));
+    }
+  }
   if (i.has(Modifier::Async)) completeBytes(i, 2, i32(vector ? size * from.count : size));
 }
 
