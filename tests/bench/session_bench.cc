@@ -205,16 +205,14 @@ void stream(Socket kind, const std::string& name) {
     CHECKED(cuCtxSynchronize());
   };
   const auto down = [&] { CHECKED(cuMemcpyDtoH_v2(pageable.data(), device, kBulkBytes)); };
-  std::vector<double> raw, in, out, wait, pingPong;
+  print({"waiting call, " + name, waitingCallSeconds(), "s", socketPingPong(kind), "raw ping-pong",
+         Bound::AtMost, 1.3});
+  std::vector<double> raw, in, out;
   for (int round = 0; round < 9; ++round) {
     raw.push_back(socketBandwidth(kind));
     in.push_back(bandwidth(up));
     out.push_back(bandwidth(down));
-    if (round % 3 != 0) continue;
-    pingPong.push_back(socketPingPong(kind));
-    wait.push_back(waitingCallSeconds());
   }
-  print({"waiting call, " + name, median(wait), "s", median(pingPong), "raw ping-pong", Bound::AtMost, 1.3});
   print({"pageable to device, " + name, median(in), "B/s", median(raw), "raw stream", Bound::AtLeast, 0.9});
   print({"device to pageable, " + name, median(out), "B/s", median(raw), "raw stream", Bound::AtLeast, 0.9});
 }

@@ -85,8 +85,9 @@ class FunctionTranslator {
     llvm::AtomicOrdering ordering = llvm::AtomicOrdering::NotAtomic;
   };
   Access accessOf(const Instruction& i);
-  Value* loadElement(const Access& access, Value* pointer, Type type, uint32_t vectorAlignment);
-  void storeElement(const Access& access, Value* pointer, Value* value, uint32_t vectorAlignment);
+  // `wholeAlignment`: what the address has; more than the element's size where that is part of a vector.
+  Value* loadElement(const Access& access, Value* pointer, Type type, uint32_t wholeAlignment);
+  void storeElement(const Access& access, Value* pointer, Value* value, uint32_t wholeAlignment);
   bool isOneAccess(const Access& access, const Operand& vector, Type type) const;
   void loadAtOnce(const Instruction& i, const Access& access, Value* pointer);
   void storeAtOnce(const Instruction& i, const Access& access, Value* pointer);

@@ -122,8 +122,8 @@ llvm::Value* FunctionTranslator::alignedOrTrap(Value* pointer, uint64_t bytes) {
 }
 
 llvm::Value* FunctionTranslator::loadElement(const Access& access, Value* pointer, Type type,
-                                             uint32_t vectorAlignment) {
-  const uint32_t alignment = ptx::sizeOf(type);
+                                             uint32_t wholeAlignment) {
+  const uint32_t alignment = std::min(ptx::sizeOf(type), wholeAlignment);
   llvm::Type* loaded = typeOf(type);
   bool atomic = access.ordering != llvm::AtomicOrdering::NotAtomic;
   if (atomic) loaded = intType(std::max(8u, ptx::bitsOf(type)));
@@ -131,20 +131,20 @@ llvm::Value* FunctionTranslator::loadElement(const Access& access, Value* pointe
   if (atomic) load->setAtomic(access.ordering);
   if (access.readOnly && !atomic)
     load->setMetadata(llvm::LLVMContext::MD_invariant_load, module_.emptyNode());
-  if (vectorAlignment > alignment) tagAlignment(load, vectorAlignment);
+  if (wholeAlignment > alignment) tagAlignment(load, wholeAlignment);
   tagSpace(load, access.space);
   return atomic ? fromBits(load, type) : load;
 }
 
 void FunctionTranslator::storeElement(const Access& access, Value* pointer, Value* value,
-                                      uint32_t vectorAlignment) {
-  const auto alignment =
-      static_cast<uint32_t>(value->getType()->getPrimitiveSizeInBits().getFixedValue() / 8);
+                                      uint32_t wholeAlignment) {
+  const uint64_t bytes = value->getType()->getPrimitiveSizeInBits().getFixedValue() / 8;
+  const auto alignment = static_cast<uint32_t>(std::min<uint64_t>(bytes, wholeAlignment));
   bool atomic = access.ordering != llvm::AtomicOrdering::NotAtomic;
   if (atomic) value = toBits(value);
   auto* store = builder_.CreateAlignedStore(value, pointer, llvm::Align(alignment), access.isVolatile);
   if (atomic) store->setAtomic(access.ordering);
-  if (vectorAlignment > alignment) tagAlignment(store, vectorAlignment);
+  if (wholeAlignment > alignment) tagAlignment(store, wholeAlignment);
   tagSpace(store, access.space);
 }
 
