@@ -42,6 +42,10 @@ CUresult checkShape(Function& function, const Shape& shape) {
       !(shape.block == Dim3{required[0], std::max(1u, required[1]), std::max(1u, required[2])})) {
     return CUDA_ERROR_INVALID_VALUE;
   }
+  // Blocks of a cluster are not run together here; running them apart would be wrong without a word.
+  for (const uint32_t blocks : code.directives().requiredCluster) {
+    if (blocks > 1) return CUDA_ERROR_NOT_SUPPORTED;
+  }
   int mostDynamic = 0;
   if (shape.sharedBytes != 0) {
     const CUresult result = function.attribute(CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, &mostDynamic);

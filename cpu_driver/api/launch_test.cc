@@ -274,6 +274,17 @@ TEST_F(ShortLaunches, OfSeveralThreadsInOneStreamDoNotOverlap) {
   EXPECT_EQ(read<uint32_t>(memory_, 32), std::vector<uint32_t>(32, 20000));
 }
 
+TEST_F(Launches, AKernelThatNeedsAClusterOfBlocksIsRefused) {
+  for (const bool cluster : {true, false}) {
+    const std::string ptx =
+        ".version 8.0\n.target sm_90\n.address_size 64\n.visible .entry k() .reqnctapercluster " +
+        std::string(cluster ? "2" : "1") + " { ret; }\n";
+    EXPECT_CU(cluster ? CUDA_ERROR_NOT_SUPPORTED : CUDA_SUCCESS,
+              cuLaunchKernel(function(ptx, "k"), 2, 1, 1, 1, 1, 1, 0, nullptr, nullptr, nullptr));
+  }
+  EXPECT_CU(CUDA_SUCCESS, cuCtxSynchronize());
+}
+
 TEST_F(Launches, ALibrarysKernelIsLaunchedAsAFunction) {
   CUlibrary library = nullptr;
   CUkernel kernel = nullptr;
