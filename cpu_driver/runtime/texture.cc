@@ -1,5 +1,7 @@
 #include "cpu_driver/runtime/texture.h"
 
+#include <cstring>
+
 #include "cpu_driver/runtime/context.h"
 #include "cpu_driver/runtime/driver.h"
 
@@ -174,9 +176,16 @@ CUresult checkView(const TextureSource& source, const CUDA_RESOURCE_VIEW_DESC& v
   return whole && asItIs ? CUDA_SUCCESS : CUDA_ERROR_NOT_SUPPORTED;
 }
 
-bool isFilter(CUfilter_mode mode) {
-  return mode == CU_TR_FILTER_MODE_POINT || mode == CU_TR_FILTER_MODE_LINEAR;
+// What the program wrote for an enumeration; it may be none of its values, and must not be read as one.
+template <class Enumeration>
+uint32_t written(const Enumeration& mode) {
+  uint32_t bits;
+  static_assert(sizeof bits == sizeof mode);
+  std::memcpy(&bits, &mode, sizeof bits);
+  return bits;
 }
+
+bool isFilter(const CUfilter_mode& mode) { return written(mode) <= CU_TR_FILTER_MODE_LINEAR; }
 
 // Whatever a description asks for is either done or refused here.
 CUresult checkDescription(const TextureSource& source, const CUDA_TEXTURE_DESC& description) {
@@ -185,8 +194,8 @@ CUresult checkDescription(const TextureSource& source, const CUDA_TEXTURE_DESC& 
   if (description.flags & ~kFlags) return CUDA_ERROR_INVALID_VALUE;
   if (!isFilter(description.filterMode) || !isFilter(description.mipmapFilterMode))
     return CUDA_ERROR_INVALID_VALUE;
-  for (const CUaddress_mode mode : description.addressMode) {
-    if (mode < CU_TR_ADDRESS_MODE_WRAP || mode > CU_TR_ADDRESS_MODE_BORDER) return CUDA_ERROR_INVALID_VALUE;
+  for (const CUaddress_mode& mode : description.addressMode) {
+    if (written(mode) > CU_TR_ADDRESS_MODE_BORDER) return CUDA_ERROR_INVALID_VALUE;
   }
   // Linear filtering gives floating-point results; 32-bit integers cannot be read so.
   const bool integers = description.flags & CU_TRSF_READ_AS_INTEGER;
