@@ -113,7 +113,6 @@ CUresult launch(CUfunction handle, const Shape& shape, CUstream streamHandle, vo
     request.block = shape.block;
     request.dynamicSharedBytes = shape.sharedBytes;
     request.cooperative = shape.cooperative;
-    if (const CUresult failed = context.surface(); failed != CUDA_SUCCESS) return failed;
     if (!driver().captures().any() && runInline(stream, *function, request)) return CUDA_SUCCESS;
     request.code = function->sharedCode();
     request.variant = request.code->variant(shape.block);

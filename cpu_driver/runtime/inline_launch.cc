@@ -13,10 +13,10 @@ constexpr uint64_t kMostSteps = 32768;
 constexpr uint64_t kMostNanoseconds = 2000;
 
 bool endsSoon(const KernelCode::Variant& variant, const LaunchRequest& request) {
-  const kernel::ImageHeader& header = variant.image->header();
-  if (header.steps == 0 || header.form != static_cast<uint32_t>(kernel::Form::Loops)) return false;
+  const uint64_t steps = variant.image->header().steps;
+  if (steps == 0 || variant.image->form() != kernel::Form::Loops) return false;
   const uint64_t blocks = request.grid.count();
-  if (blocks > kMostSteps || blocks * request.block.count() * header.steps > kMostSteps) return false;
+  if (blocks > kMostSteps || blocks * request.block.count() * steps > kMostSteps) return false;
   const uint64_t perBlock = variant.nanosecondsPerBlock.load(std::memory_order_relaxed);
   return perBlock != 0 && perBlock * blocks <= kMostNanoseconds;
 }
@@ -34,7 +34,7 @@ kernel::Runner& ownRunner() {
 }  // namespace
 
 bool runInline(Stream& stream, const Function& function, LaunchRequest& request) {
-  if (request.cooperative) return false;
+  if (request.cooperative || stream.context().hasFailed()) return false;
   const KernelCode::Variant* variant = function.code().readyVariant(request.block);
   if (!variant || !endsSoon(*variant, request)) return false;
   return stream.runAtOnce([&] {

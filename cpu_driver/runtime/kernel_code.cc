@@ -93,14 +93,18 @@ std::shared_ptr<KernelCode::Variant> KernelCode::variant(kernel::Dim3 block) {
   }
   auto variant = std::make_shared<Variant>();
   variant->block = block;
+  if (variants_.size() < special_.size())
+    special_[variants_.size()].store(variant.get(), std::memory_order_release);
   variants_.push_back(variant);
   return variant;
 }
 
 KernelCode::Variant* KernelCode::readyVariant(kernel::Dim3 block) const {
-  for (const auto& slot : ready_) {
+  for (const auto& slot : special_) {
     Variant* const variant = slot.load(std::memory_order_acquire);
-    if (variant && variant->block == block) return variant;
+    if (!variant) break;
+    if (variant->block == block)
+      return variant->state.load(std::memory_order_acquire) == State::Ready ? variant : nullptr;
   }
   return nullptr;
 }
@@ -132,10 +136,6 @@ void KernelCode::finish(Variant& variant, State state) {
     std::lock_guard lock(mutex_);
     variant.state.store(state, std::memory_order_release);
     waiters.swap(variant.waiters);
-    for (size_t i = 0; i < ready_.size() && i < variants_.size(); ++i) {
-      if (state == State::Ready && variants_[i].get() == &variant)
-        ready_[i].store(&variant, std::memory_order_release);
-    }
   }
   for (const auto& stream : waiters) stream->resume();
 }

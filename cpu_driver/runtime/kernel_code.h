@@ -110,7 +110,7 @@ class KernelCode : public std::enable_shared_from_this<KernelCode> {
   ptx::Resources resources_;
   std::mutex mutex_;
   std::vector<std::shared_ptr<Variant>> variants_;
-  std::array<std::atomic<Variant*>, kMostVariants> ready_{};  // special ones, by index in variants_
+  std::array<std::atomic<Variant*>, kMostVariants> special_{};  // those of variants_ for one shape
 };
 
 }  // namespace vgpu::cpu

@@ -138,39 +138,36 @@ void handleKernelGetFunction(Execution& execution, Submission& s, const messages
 
 namespace {
 
-// All names of a module's functions or a library's kernels, in the driver's order.
+// The names of what `owner` holds, in the driver's order. NOT_SUPPORTED where the driver lacks one of the
+// calls.
+template <class Object, class Owner, class Count, class List, class NameOf>
+CUresult namesIn(Owner owner, Count count, List list, NameOf nameOf, std::vector<std::string>& names) {
+  if (!count || !list || !nameOf) return CUDA_ERROR_NOT_SUPPORTED;
+  unsigned found = 0;
+  CUresult status = count(&found, owner);
+  std::vector<Object> objects(found);
+  if (status == CUDA_SUCCESS && found) status = list(objects.data(), found, owner);
+  for (size_t i = 0; i < found && status == CUDA_SUCCESS; ++i) {
+    const char* name = nullptr;
+    status = nameOf(&name, objects[i]);
+    if (status == CUDA_SUCCESS && name) names.emplace_back(name);
+  }
+  return status;
+}
+
+// All names of a module's functions or a library's kernels.
 CUresult namesOf(Execution& execution, const Submission& s, uint64_t owner, std::vector<std::string>& names) {
   const Driver& driver = execution.driver;
-  unsigned count = 0;
-  const auto note = [&](CUresult status, const char* name) {
-    if (status == CUDA_SUCCESS && name) names.emplace_back(name);
-    return status;
-  };
-  const char* name = nullptr;
   if (Handle(owner).kind() == Kind::Library) {
     const auto* library = execution.find<Kind::Library>(s, owner);
     if (!library) return CUDA_ERROR_INVALID_HANDLE;
-    if (!driver.cuLibraryGetKernelCount || !driver.cuLibraryEnumerateKernels || !driver.cuKernelGetName)
-      return CUDA_ERROR_NOT_SUPPORTED;
-    CUresult status = driver.cuLibraryGetKernelCount(&count, library->driver);
-    std::vector<CUkernel> kernels(count);
-    if (status == CUDA_SUCCESS && count)
-      status = driver.cuLibraryEnumerateKernels(kernels.data(), count, library->driver);
-    for (size_t i = 0; i < count && status == CUDA_SUCCESS; ++i)
-      status = note(driver.cuKernelGetName(&name, kernels[i]), name);
-    return status;
+    return namesIn<CUkernel>(library->driver, driver.cuLibraryGetKernelCount,
+                             driver.cuLibraryEnumerateKernels, driver.cuKernelGetName, names);
   }
   const auto* module = execution.find<Kind::Module>(s, owner);
   if (!module) return CUDA_ERROR_INVALID_HANDLE;
-  if (!driver.cuModuleGetFunctionCount || !driver.cuModuleEnumerateFunctions || !driver.cuFuncGetName)
-    return CUDA_ERROR_NOT_SUPPORTED;
-  CUresult status = driver.cuModuleGetFunctionCount(&count, module->driver);
-  std::vector<CUfunction> functions(count);
-  if (status == CUDA_SUCCESS && count)
-    status = driver.cuModuleEnumerateFunctions(functions.data(), count, module->driver);
-  for (size_t i = 0; i < count && status == CUDA_SUCCESS; ++i)
-    status = note(driver.cuFuncGetName(&name, functions[i]), name);
-  return status;
+  return namesIn<CUfunction>(module->driver, driver.cuModuleGetFunctionCount,
+                             driver.cuModuleEnumerateFunctions, driver.cuFuncGetName, names);
 }
 
 }  // namespace

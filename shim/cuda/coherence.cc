@@ -39,6 +39,7 @@ constexpr size_t kWordBytes =
 constexpr size_t kPieceBytes = 64 * 1024;
 
 constinit SharedState<std::vector<std::shared_ptr<Coherence>>> registry;
+
 std::vector<std::shared_ptr<Coherence>> everything() {
   if (allocationsThatExistTwice.load(std::memory_order_acquire) == 0) return {};
   return *registry.lock();

@@ -25,20 +25,19 @@ bool endedWell(const Submission& submission, const Context& context) {
   return !context.failed.load(std::memory_order_acquire);
 }
 
-// Posts a mark when what was posted last in the stream has none. False where there is no place for its
-// number.
-bool mark(const Submission& submission, Stream& stream, uint64_t wanted, bool& over) {
-  over = false;
+// Posts a mark when what was posted last in the stream has none. Running: its number will be published.
+// Unknown: there is no place for it.
+Progress mark(const Submission& submission, Stream& stream, uint64_t wanted) {
   const uint32_t slot = slotOf(*submission.session, stream);
-  if (slot == Stream::kNoSlotYet) return false;
-  if (stream.marked.get() >= wanted) return true;
+  if (slot == Stream::kNoSlotYet) return Progress::Unknown;
+  if (stream.marked.get() >= wanted) return Progress::Running;
   uint64_t sequence = 0;
   if (postMessage<protocol::call::Mark>(submission, {stream.wire, slot, 0}, &sequence) != CUDA_SUCCESS)
-    return false;
-  over = sequence == 0;  // strict: it was waited for
+    return Progress::Unknown;
+  if (sequence == 0) return Progress::Done;  // strict: it was waited for
   stream.marked.raise(sequence);
   submission.session->channel().flush();
-  return true;
+  return Progress::Running;
 }
 
 // The executor knows a default stream by the thread that names it and that thread's context.
@@ -60,9 +59,7 @@ Progress streamProgress(const Submission& submission, Stream& stream) {
   const uint64_t wanted = stream.posted.get();
   if (stream.done.get() >= wanted) return Progress::Done;
   if (stream.context->failed.load(std::memory_order_acquire)) return Progress::Unknown;
-  bool over;
-  if (!mark(submission, stream, wanted, over)) return Progress::Unknown;
-  if (over) return Progress::Done;
+  if (const Progress marked = mark(submission, stream, wanted); marked != Progress::Running) return marked;
   if (submission.session->channel().retired(stream.slot.load()) < wanted) return Progress::Running;
   if (!endedWell(submission, *stream.context)) return Progress::Unknown;
   stream.done.raise(wanted);
@@ -79,8 +76,7 @@ bool isRetired(const Submission& submission, const Stream& stream, uint64_t sequ
 
 void askWhatRetires(const Submission& submission, Stream& stream) {
   if (stream.destroyed || stream.capture.load() != Capture::None || !canName(submission, stream)) return;
-  bool over;
-  mark(submission, stream, stream.posted.get(), over);
+  mark(submission, stream, stream.posted.get());
 }
 
 Progress eventProgress(const Submission& submission, const Event& event) {

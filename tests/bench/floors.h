@@ -30,7 +30,8 @@ double socketPingPong(Socket kind);
 // 256 KiB writes and reads into one buffer. Bytes a second.
 double socketBandwidth(Socket kind);
 
-// Waking a sleeping thread and sleeping until it answers. Seconds.
+// Waking a thread that sleeps on another processor and sleeping until it answers. (On one processor it is
+// several times cheaper, but a program and its executor both spin, and so live apart.) Seconds.
 double futexWakeAndAnswer();
 // S0: one system call. Seconds.
 double systemCall();

@@ -45,6 +45,28 @@ class DeathTest : public ChannelTest {
       last_ = record->call();
     }
   }
+  static bool hasNoSession(GuestChannel& guest) {
+    std::array<std::byte, 8> out;
+    return guest.lost() && guest.post(66, 0, out) == 0 && guest.call(66, 0, {}, {}).lost &&
+           guest.beginDownload(66, 0, {}, out).sequence == 0 && guest.waitRetired(0, 1) == Wait::Lost &&
+           !guest.attachThread() && !guest.lostReason().empty();
+  }
+  // What holds in a child that the guest makes by `fork`, while the guest's own session goes on.
+  void expectInChild(pid_t (*fork)(), bool (*holds)(GuestChannel&)) {
+    startGuest([&](GuestChannel& guest) {
+      const pid_t child = fork();
+      if (child == 0) ::_exit(holds(guest) ? 0 : 1);
+      int status = 0;
+      ::waitpid(child, &status, 0);
+      guest.post(status == 0 ? 55 : 44, 0, {});
+      guest.flush();
+      guest.waitRetired(0, 1, 1s);
+    });
+    host_->retire(0, 1);
+    EXPECT_EQ(readToTheEnd(), Next::Lost);
+    EXPECT_EQ(last_, 55);
+    EXPECT_EQ(reapGuest(), 0);
+  }
   pid_t child_ = 0;
   uint16_t last_ = 0;
 };
@@ -138,70 +160,26 @@ TEST_P(DeathTest, ExecEndsTheSession) {
 }
 
 TEST_P(DeathTest, AForkedChildHasNoSessionAndDoesNotDisturbItsParents) {
-  startGuest([](GuestChannel& guest) {
-    const pid_t child = ::fork();
-    if (child == 0) {
-      std::array<std::byte, 8> out;
-      const bool lost = guest.lost() && guest.post(66, 0, out) == 0 && guest.call(66, 0, {}, {}).lost &&
-                        guest.beginDownload(66, 0, {}, out).sequence == 0 &&
-                        guest.waitRetired(0, 1) == Wait::Lost && !guest.attachThread() &&
-                        guest.retired(9) == 0 && !guest.lostReason().empty();
-      Event event;
-      ::_exit(lost && guest.waitEvent(event) == Wait::Lost ? 0 : 1);
-    }
-    int status = 0;
-    ::waitpid(child, &status, 0);
-    guest.post(status == 0 ? 55 : 44, 0, {});
-    guest.flush();
-    guest.waitRetired(0, 1, 1s);
+  expectInChild(::fork, [](GuestChannel& guest) {
+    Event event;
+    return hasNoSession(guest) && guest.retired(9) == 0 && guest.waitEvent(event) == Wait::Lost;
   });
-  host_->retire(0, 1);
-  EXPECT_EQ(readToTheEnd(), Next::Lost);
-  EXPECT_EQ(last_, 55);
-  EXPECT_EQ(reapGuest(), 0);
 }
 
 TEST_P(DeathTest, AChildThatNoLibraryHeardOfHasNoSessionEither) {
-  startGuest([](GuestChannel& guest) {
-    const pid_t child = static_cast<pid_t>(::syscall(SYS_fork));
-    if (child == 0) {
-      std::array<std::byte, 8> out;
-      const bool lost = guest.lost() && guest.post(66, 0, out) == 0 && guest.call(66, 0, {}, {}).lost &&
-                        guest.beginDownload(66, 0, {}, out).sequence == 0 && !guest.attachThread() &&
-                        guest.waitRetired(0, 1) == Wait::Lost && !guest.lostReason().empty();
-      guest.flush();
-      ::_exit(lost ? 0 : 1);
-    }
-    int status = 0;
-    ::waitpid(child, &status, 0);
-    guest.post(status == 0 ? 55 : 44, 0, {});
-    guest.flush();
-    guest.waitRetired(0, 1, 1s);
-  });
-  host_->retire(0, 1);
-  EXPECT_EQ(readToTheEnd(), Next::Lost);
-  EXPECT_EQ(last_, 55);
-  EXPECT_EQ(reapGuest(), 0);
+  expectInChild([] { return static_cast<pid_t>(::syscall(SYS_fork)); },
+                [](GuestChannel& guest) {
+                  const bool none = hasNoSession(guest);
+                  guest.flush();
+                  return none;
+                });
 }
 
 TEST_P(DeathTest, AForkedChildCanEndNormallyWithTheChannelInIt) {
-  startGuest([](GuestChannel& guest) {
-    GuestChannel* channel = &guest;
-    const pid_t child = ::fork();
-    if (child == 0) {
-      delete channel;
-      ::_exit(0);
-    }
-    int status = 0;
-    ::waitpid(child, &status, 0);
-    guest.post(status == 0 ? 55 : 44, 0, {});
-    guest.flush();
-    guest.waitRetired(0, 1, 1s);
+  expectInChild(::fork, [](GuestChannel& guest) {
+    delete &guest;
+    return true;
   });
-  host_->retire(0, 1);
-  EXPECT_EQ(readToTheEnd(), Next::Lost);
-  EXPECT_EQ(last_, 55);
-  reapGuest();
 }
 
 TEST_P(DeathTest, AKilledExecutorEndsEveryWaitOfTheGuest) {
