@@ -4,6 +4,7 @@
 // in scratch memory.
 #pragma once
 
+#include <llvm/ADT/STLFunctionalExtras.h>
 #include <llvm/IR/IRBuilder.h>
 
 #include <optional>
@@ -37,7 +38,7 @@ struct Side {
   // &array[index] of elements of `type` at `offset` of the scratch memory; index is i64.
   llvm::Value* scratchElement(llvm::IRBuilder<>& builder, uint32_t offset, llvm::Type* type,
                               llvm::Value* index) const;
-  llvm::Value* requestField(llvm::IRBuilder<>& builder, llvm::Value* thread, size_t fieldOffset) const;
+  llvm::Value* request(llvm::IRBuilder<>& builder, llvm::Value* thread) const;
 };
 
 llvm::Value* loadSlotValue(llvm::IRBuilder<>& builder, llvm::Type* type, llvm::Value* address);
@@ -96,8 +97,15 @@ class Region {
   void cloneInstruction(llvm::Instruction& instruction, llvm::IRBuilder<>& builder);
   llvm::Value* result(llvm::CallInst& call);
   void finishPhis();
+  using Stores = std::vector<std::pair<llvm::Value*, llvm::AllocaInst*>>;  // value, array a lane
   void storeWhole(llvm::IRBuilder<>& latch);
+  void collectSlot(llvm::IRBuilder<>& latch, unsigned slot, Stores& stores);
+  void collectOperands(llvm::IRBuilder<>& latch, Stores& stores);
+  llvm::Value* leaving(const llvm::Instruction* slot, const RegionEdge& edge);
+  llvm::Value* merged(llvm::IRBuilder<>& latch, llvm::Type* type, llvm::Value* otherwise,
+                      llvm::function_ref<llvm::Value*(const RegionEdge&)> of);
   void storeDiverged();
+  void storeThreadSlots(llvm::IRBuilder<>& builder, const RegionEdge& edge);
   void closeLoop(llvm::IRBuilder<>& latch);
   llvm::Value* use(const llvm::Value* value);
   llvm::Value* recompute(const llvm::Instruction& instruction);
