@@ -7,6 +7,7 @@
 
 #include "cpu_driver/jit/loops_functions.h"
 #include "cpu_driver/jit/pipeline.h"
+#include "cpu_driver/jit/shared_atomics.h"
 
 namespace vgpu::jit {
 namespace {
@@ -35,6 +36,7 @@ std::optional<Lowered> lowerToLoops(ThreadFunction& function, const FormOptions&
   llvm::Function* thread = module.getFunction(function.entry);
   exitsReturn(*thread);
   simplifyForLoops(module, target);
+  makeSharedAtomicsPlain(*thread);
   Plan plan;
   if (!makePlan(plan, *thread, options, target, why)) return std::nullopt;
   const LoopsLayout layout(plan, module.getDataLayout());

@@ -2,77 +2,21 @@
 // functions in LLVM assembly; each takes a pointer to an output array as its first parameter.
 #include <gtest/gtest.h>
 
-#include <cstring>
 #include <numeric>
 
-#include "cpu_driver/jit/form_testing.h"
+#include "cpu_driver/jit/every_form_testing.h"
 
 namespace vgpu::jit {
 namespace {
 
-using kernel::Dim3;
 using kernel::Form;
 using kernel::RunStatus;
-using testing::LaunchShape;
-
-class EveryForm : public ::testing::TestWithParam<Form> {
- protected:
-  // Compiles with the form of this run; a kernel that the loops form refuses runs as fibers, which is the
-  // driver's choice.
-  testing::Built built(const std::string& body, uint32_t sharedBytes = 0, Dim3 block = {0, 0, 0}) {
-    FormOptions options;
-    options.form = GetParam() == Form::Fibers ? Form::Fibers : Form::Auto;
-    options.block = block;
-    auto result = testing::build(testing::fromAssembly(body, sharedBytes), options);
-    EXPECT_TRUE(result.image) << result.log;
-    return result;
-  }
-
-  // One word a thread of the launch, which begins as 0xdeadbeef.
-  std::vector<uint32_t> run(const std::string& body, const LaunchShape& shape, uint32_t sharedBytes = 0,
-                            RunStatus expected = RunStatus::Done) {
-    const auto &grid = shape.grid, &block = shape.block;
-    std::vector<uint32_t> out(size_t{grid.x} * grid.y * grid.z * block.x * block.y * block.z);
-    for (const Dim3 specialised : {Dim3{0, 0, 0}, shape.block}) {
-      std::fill(out.begin(), out.end(), 0xdeadbeef);
-      auto kernel = built(body, sharedBytes, specialised);
-      if (!kernel.image) return out;
-      void* parameters[4] = {out.data(), nullptr, nullptr, nullptr};
-      const auto outcome = testing::launch(*kernel.image, shape, parameters);
-      EXPECT_EQ(outcome.status, expected) << kernel::runStatusName(outcome.status) << ", " << kernel.log;
-    }
-    return out;
-  }
-};
-
-LaunchShape oneBlock(uint32_t threads) { return {.grid = {1, 1, 1}, .block = {threads, 1, 1}}; }
+using testing::EveryForm;
+using testing::kernelText;
+using testing::oneBlock;
 
 INSTANTIATE_TEST_SUITE_P(Forms, EveryForm, ::testing::Values(Form::Loops, Form::Fibers),
                          [](const auto& info) { return std::string(kernel::formName(info.param)); });
-
-// Opens a kernel: %out is the first parameter, %tid, %ntid, %ctaid the registers, %i the global index, %slot
-// = &out[i].
-std::string kernelText(const std::string& body, const std::string& functions = "") {
-  return functions + R"(
-define void @kernel(ptr %thread) {
-entry:
-  %param = call ptr @vgpu.param.base()
-  %out = load ptr, ptr %param, !invariant.load !0
-  %shared = call ptr @vgpu.shared.base()
-  %tid = call i32 @vgpu.tid.x()
-  %ntid = call i32 @vgpu.ntid.x()
-  %ctaid = call i32 @vgpu.ctaid.x()
-  %base = mul i32 %ctaid, %ntid
-  %i = add i32 %base, %tid
-  %i64 = sext i32 %i to i64
-  %slot = getelementptr i32, ptr %out, i64 %i64
-  %t64 = zext i32 %tid to i64
-)" + body +
-         R"(
-}
-!0 = !{}
-)";
-}
 
 TEST_P(EveryForm, EachThreadOfEachBlockRunsOnce) {
   const auto out = run(kernelText("  %v = add i32 %i, 7\n  store i32 %v, ptr %slot\n  ret void"),

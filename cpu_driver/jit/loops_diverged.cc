@@ -107,7 +107,7 @@ class Diverged {
     for (unsigned point = 0; point < plan_.points.size(); ++point) {
       BasicBlock* head = newBlock("region");
       dispatch->addCase(builder.getInt32(point), head);
-      Region region(side_, point);
+      Region region(side_, point, Region::Soft::Passed);
       region.emit(head);
       again(region.after());
     }

@@ -14,6 +14,7 @@
 #include <bit>
 #include <set>
 
+#include "cpu_driver/jit/loops_affine.h"
 #include "cpu_driver/jit/loops_uniform.h"
 
 namespace vgpu::jit {
@@ -52,6 +53,7 @@ class Planner {
     divergent_ = divergentValues(function_, plan_.shape);
     findScalars();
     findRecomputed();
+    hardenPoints();
     findTurns();
     findSlots();
     findLiveness();
@@ -161,9 +163,11 @@ class Planner {
     cut_.insert(&function_.getEntryBlock());
     for (BasicBlock* block : order) cutAtGuard(*block);
     for (BasicBlock* block : order) {
-      if (cut_.count(block) == 0) continue;
+      const bool hard = cut_.count(block) != 0;
+      if (!hard && softCut_.count(block) == 0) continue;
       plan_.pointOf[block] = static_cast<unsigned>(plan_.points.size());
       Point point{block, nullptr, Marker::Count, headers.count(block) != 0};
+      point.soft = !hard;
       if (const auto found = rendezvousAt_.find(block); found != rendezvousAt_.end()) {
         point.call = found->second;
         point.operation = calledMarker(*found->second);
@@ -174,24 +178,59 @@ class Planner {
     return true;
   }
 
-  // Whether a comparison is of the thread's place in the grid, not in its block: all lanes of nearly all
-  // groups agree.
-  static bool ofGridIndex(const Value* value, unsigned depth) {
+  // Whether a comparison is of the thread's place in its block or in the grid: all lanes of many groups
+  // agree.
+  static bool ofIndex(const Value* value, unsigned depth) {
     const auto* instruction = llvm::dyn_cast<Instruction>(value);
     if (!instruction || depth == 0) return false;
-    const Marker which = calledMarker(*instruction);
-    if (which == Marker::CtaidX || which == Marker::CtaidY || which == Marker::CtaidZ) return true;
+    switch (calledMarker(*instruction)) {
+      case Marker::TidX:
+      case Marker::TidY:
+      case Marker::TidZ:
+      case Marker::LaneId:
+      case Marker::WarpId:
+      case Marker::CtaidX:
+      case Marker::CtaidY:
+      case Marker::CtaidZ:
+        return true;
+      default:
+        break;
+    }
     if (llvm::isa<llvm::LoadInst, PHINode, llvm::CallInst>(instruction)) return false;
     return std::any_of(instruction->op_begin(), instruction->op_end(),
-                       [&](const llvm::Use& use) { return ofGridIndex(use.get(), depth - 1); });
+                       [&](const llvm::Use& use) { return ofIndex(use.get(), depth - 1); });
   }
 
-  // `if (i < n)`: both ways begin a region, so that the lanes' loop needs no masks for it.
+  // `if (i < n)`: both ways begin a region, so that the lanes' loop needs no masks for it. Each costs code
+  // twice over.
   void cutAtGuard(BasicBlock& block) {
     constexpr unsigned kDepth = 8;
+    constexpr size_t kMaxSoft = 24;
     const auto* branch = llvm::dyn_cast<llvm::BranchInst>(block.getTerminator());
-    if (!branch || !branch->isConditional() || !ofGridIndex(branch->getCondition(), kDepth)) return;
-    for (BasicBlock* successor : llvm::successors(&block)) cut_.insert(successor);
+    if (!branch || !branch->isConditional() || !ofIndex(branch->getCondition(), kDepth)) return;
+    if (softCut_.size() >= kMaxSoft) return;
+    for (BasicBlock* successor : llvm::successors(&block)) softCut_.insert(successor);
+  }
+
+  // Points that were cut for a guard which cannot be answered for all lanes at once are none: lanes are
+  // masked there. Those with a scalar of their own are no place that a region can go through.
+  void hardenPoints() {
+    for (Point& point : plan_.points) {
+      if (!point.soft) continue;
+      const auto phis = point.block->phis();
+      const bool keepsScalar =
+          std::any_of(phis.begin(), phis.end(), [&](const PHINode& phi) { return plan_.isScalar(&phi); });
+      if (keepsScalar) point.soft = false;
+    }
+    for (BasicBlock& block : function_) {
+      const auto* branch = llvm::dyn_cast<llvm::BranchInst>(block.getTerminator());
+      if (!branch || !branch->isConditional() || mayAgree(plan_, branch->getCondition())) continue;
+      for (const BasicBlock* successor : llvm::successors(&block)) {
+        const auto found = plan_.pointOf.find(successor);
+        if (found != plan_.pointOf.end())
+          plan_.points[found->second].ignored = plan_.points[found->second].soft;
+      }
+    }
   }
 
   // p = phi(init, p + step) with a divergent init and a uniform step is init + phi(0, + step): a scalar
@@ -466,7 +505,7 @@ class Planner {
   llvm::Function& function_;
   const FormOptions& options_;
   llvm::TargetMachine& machine_;
-  std::set<const BasicBlock*> cut_;
+  std::set<const BasicBlock*> cut_, softCut_;
   llvm::DenseMap<const BasicBlock*, CallInst*> rendezvousAt_;
   llvm::DenseSet<const Value*> divergent_;
 };

@@ -16,6 +16,7 @@
 #include <llvm/IR/Instructions.h>
 
 #include <algorithm>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -35,13 +36,21 @@ struct GroupShape {
   bool rows = true;          // lanes are neighbours in x; false: in the linear index only
   bool partial = false;      // the last strip of a row (rows) or the last group lacks lanes
   uint32_t vectorWidth = 1;  // lanes that one vector instruction takes
+
+  bool isWarp(const kernel::Dim3& block) const {
+    return size == kernel::kWarpSize && (!rows || block.x % kernel::kWarpSize == 0);
+  }
 };
 
 struct Point {
   llvm::BasicBlock* block = nullptr;
   llvm::CallInst* call = nullptr;  // the rendezvous at its head, or null
   Marker operation = Marker::Count;
-  bool turnsBack = false;   // a loop header
+  bool turnsBack = false;  // a loop header
+  // A way of a guard such as `if (i < n)`, which all lanes of most groups take or leave together. Where they
+  // do not, a region goes through it instead of ending there, and its lanes are masked.
+  bool soft = false;
+  bool ignored = false;     // soft, and every region goes through it
   bool takesTurns = false;  // its loop walks through global memory: groups go through it side by side
 };
 

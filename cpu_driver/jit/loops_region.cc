@@ -6,6 +6,8 @@
 #include <functional>
 #include <set>
 
+#include "cpu_driver/jit/shared_atomics.h"
+
 namespace vgpu::jit {
 
 using llvm::BasicBlock;
@@ -40,8 +42,20 @@ void markLaneLoop(Instruction* latchBranch, llvm::MDNode* accessGroup, uint32_t 
   latchBranch->setMetadata(llvm::LLVMContext::MD_loop, loop);
 }
 
-Region::Region(Side& side, unsigned point)
-    : side_(side), plan_(side.plan), point_(point), scalarCode_(side.context()), laneCode_(side.context()) {}
+Region::Region(Side& side, unsigned point, Soft soft)
+    : side_(side),
+      plan_(side.plan),
+      point_(point),
+      soft_(soft),
+      scalarCode_(side.context()),
+      laneCode_(side.context()) {}
+
+bool Region::endsAt(const BasicBlock* block) const {
+  const auto found = plan_.pointOf.find(block);
+  if (found == plan_.pointOf.end()) return false;
+  const Point& point = plan_.points[found->second];
+  return !point.soft || (soft_ == Soft::Ends && !point.ignored);
+}
 
 BasicBlock* Region::newBlock(const char* name) {
   return BasicBlock::Create(side_.context(), name, side_.function);
@@ -74,6 +88,7 @@ void Region::emit(BasicBlock* head) {
   assignKeys();
   cloneBlocks();
   finishPhis();
+  if (side_.whole) findAgreements();
   IRBuilder<> latch(latch_);
   side_.whole ? storeWhole(latch) : storeDiverged();
   closeLoop(latch);
@@ -84,27 +99,12 @@ void Region::collectBlocks() {
   std::function<void(BasicBlock*)> visit = [&](BasicBlock* block) {
     if (!seen.insert(block).second) return;
     for (BasicBlock* successor : llvm::successors(block)) {
-      if (!plan_.isPoint(successor)) visit(successor);
+      if (!endsAt(successor)) visit(successor);
     }
     blocks_.push_back(block);
   };
   visit(plan_.points[point_].block);
   std::reverse(blocks_.begin(), blocks_.end());
-}
-
-void Region::makeEdges() {
-  for (BasicBlock* block : blocks_) {
-    const Instruction* end = block->getTerminator();
-    if (end->getNumSuccessors() == 0) edges_.push_back({block, -1, newBlock("leave"), 0});
-    for (BasicBlock* successor : llvm::successors(block)) {
-      if (!plan_.isPoint(successor)) continue;
-      const auto target = static_cast<int>(plan_.pointOf.lookup(successor));
-      const bool known = std::any_of(edges_.begin(), edges_.end(), [&](const RegionEdge& edge) {
-        return edge.from == block && edge.target == target;
-      });
-      if (!known) edges_.push_back({block, target, newBlock("leave"), 0});
-    }
-  }
 }
 
 void Region::cloneBlocks() {
@@ -113,16 +113,11 @@ void Region::cloneBlocks() {
     for (Instruction& instruction : *block) {
       if (instruction.isTerminator()) break;
       if (plan_.isScalar(&instruction) || plan_.recomputed.count(&instruction) != 0) continue;
-      const bool atPoint = plan_.isPoint(block) && llvm::isa<PHINode>(instruction);
-      if (!atPoint) cloneInstruction(instruction, builder);
+      const bool atStart = block == blocks_.front() && llvm::isa<PHINode>(instruction);
+      if (!atStart) cloneInstruction(instruction, builder);
     }
     const auto follow = [&](const BasicBlock* successor) -> BasicBlock* {
-      if (!plan_.isPoint(successor)) return clones_[successor];
-      const auto target = static_cast<int>(plan_.pointOf.lookup(successor));
-      for (const RegionEdge& edge : edges_) {
-        if (edge.from == block && edge.target == target) return edge.block;
-      }
-      return latch_;
+      return endsAt(successor) ? edgeTo(block, successor)->block : clones_[successor];
     };
     const Instruction* end = block->getTerminator();
     if (const auto* branch = llvm::dyn_cast<llvm::BranchInst>(end); branch && branch->isConditional()) {
@@ -199,7 +194,7 @@ Value* Region::result(llvm::CallInst& call) {
 
 void Region::finishPhis() {
   for (BasicBlock* block : blocks_) {
-    if (plan_.isPoint(block)) continue;
+    if (block == blocks_.front()) continue;
     for (PHINode& phi : block->phis()) {
       if (plan_.isScalar(&phi) || plan_.recomputed.count(&phi) != 0) continue;
       auto* copy = llvm::cast<PHINode>(local_[&phi]);
@@ -221,7 +216,7 @@ void Region::closeLoop(IRBuilder<>& latch) {
   for (const RegionEdge& edge : edges_) body.push_back(edge.block);
   for (BasicBlock* block : body) {
     for (Instruction& instruction : *block) {
-      if (instruction.mayReadOrWriteMemory())
+      if (instruction.mayReadOrWriteMemory() && !isLaneByLane(instruction))
         instruction.setMetadata(llvm::LLVMContext::MD_access_group, side_.accessGroup);
     }
   }
@@ -229,11 +224,26 @@ void Region::closeLoop(IRBuilder<>& latch) {
     return edge.target == static_cast<int>(point_);
   });
   markLaneLoop(branch, side_.accessGroup, side_.whole || selfLoop ? plan_.shape.vectorWidth : 1);
-  if (!guard_) return;
-  refused_ = newBlock("refused");
-  Instruction* end = head_->getTerminator();
-  llvm::BranchInst::Create(laneHead_, refused_, guard_, end->getIterator());
-  end->eraseFromParent();
+  closeHead();
+}
+
+// From the head to the lanes, unless they part at a soft point or a guard fails.
+void Region::closeHead() {
+  if (!mixed_ && !guard_) return;
+  head_->getTerminator()->eraseFromParent();
+  BasicBlock* last = head_;
+  if (mixed_) {
+    parted_ = newBlock("parted");
+    last = newBlock("alike");
+    llvm::BranchInst::Create(parted_, last, mixed_, head_);
+    lane_->replaceIncomingBlockWith(head_, last);
+  }
+  if (guard_) {
+    refused_ = newBlock("refused");
+    llvm::BranchInst::Create(laneHead_, refused_, guard_, last);
+  } else {
+    llvm::BranchInst::Create(laneHead_, last);
+  }
   scalarCode_.SetInsertPoint(head_->getTerminator());
 }
 

@@ -59,40 +59,56 @@ struct RegionKey {
 
 class Region {
  public:
-  Region(Side& side, unsigned point);
+  // Whether the region ends at soft points, or goes through them as if they were none.
+  enum class Soft { Ends, Passed };
 
-  // Whole: emits from `head` (empty) to after(). False when the lanes' loop needs the guard: then guard() is
-  // not null.
+  Region(Side& side, unsigned point, Soft soft);
+
+  // From `head` (empty) to after().
   void emit(llvm::BasicBlock* head);
 
   unsigned point() const { return point_; }
   llvm::BasicBlock* after() const { return after_; }
-  // Whole: an i1 at the end of the head, true when the region may run whole; null: always. Branch made by the
-  // caller.
   const std::vector<RegionKey>& keys() const { return keys_; }
-  const std::vector<RegionEdge>& edges() const { return edges_; }
   llvm::Value* scalar(const llvm::Value* value);
-  llvm::AllocaInst* keyArray() const { return keyArray_; }  // i8 a lane; null: keys are told apart by scalars
   llvm::AllocaInst* operandArray(unsigned point, unsigned argument) const;
-  llvm::BasicBlock* refused() const { return refused_; }  // where control goes when a guard fails, or null
-  // The branch structure again, on scalars only: jumps to `targets[key]` from `at`.
-  void decide(llvm::BasicBlock* at, const std::vector<llvm::BasicBlock*>& targets);
+
+  // Whole. Where control goes, with nothing done, when a guard of the region fails; when lanes part at a soft
+  // point. Null: never.
+  llvm::BasicBlock* refused() const { return refused_; }
+  llvm::BasicBlock* parted() const { return parted_; }
+  // Whole, with several keys: each lane's key (i8), or null: scalars tell, by decide().
+  llvm::AllocaInst* keyArray() const { return keyArray_; }
+  // The forks of the region again, on scalars: jumps from `at` to `targets[key]`, or to `apart` when lanes
+  // may go different ways.
+  void decide(llvm::BasicBlock* at, const std::vector<llvm::BasicBlock*>& targets, llvm::BasicBlock* apart);
+  bool mayPart() const;  // whether `apart` is needed
+  // Each lane's key: <size x i8>. From the start of the region, or of `block`.
+  llvm::Value* keysOfLanes(llvm::IRBuilder<>& builder, const llvm::BasicBlock* block = nullptr);
   void setResultArrays(llvm::AllocaInst* value, llvm::AllocaInst* predicate) {
     resultValues_ = value;
     resultPredicates_ = predicate;
   }
 
  private:
-  struct Affine {
-    llvm::Value* uniform = nullptr;  // i32, null: zero
-    int64_t perLane = 0;
-    bool bounded = true;  // the uniform part is a thread index: no overflow
+  // Of a condition over the group's lanes, i1 each, in the head.
+  struct Agreement {
+    llvm::Value *all = nullptr, *none = nullptr;
+  };
+  struct Ways {
+    const std::vector<llvm::BasicBlock*>& targets;
+    llvm::BasicBlock* apart;
+    llvm::DenseMap<const llvm::BasicBlock*, llvm::BasicBlock*> made;
   };
 
   void collectBlocks();
   void makeEdges();
   void assignKeys();
-  bool decidable() const;
+  bool endsAt(const llvm::BasicBlock* block) const;
+  const RegionEdge* edgeTo(const llvm::BasicBlock* from, const llvm::BasicBlock* successor) const;
+  const std::vector<unsigned>& keysFrom(const llvm::BasicBlock* block);
+  void findAgreements();
+  llvm::BasicBlock* decision(const llvm::BasicBlock* block, Ways& ways);
   void cloneBlocks();
   void cloneInstruction(llvm::Instruction& instruction, llvm::IRBuilder<>& builder);
   llvm::Value* result(llvm::CallInst& call);
@@ -102,40 +118,48 @@ class Region {
   void collectSlot(llvm::IRBuilder<>& latch, unsigned slot, Stores& stores);
   void collectOperands(llvm::IRBuilder<>& latch, Stores& stores);
   llvm::Value* leaving(const llvm::Instruction* slot, const RegionEdge& edge);
-  llvm::Value* merged(llvm::IRBuilder<>& latch, llvm::Type* type, llvm::Value* otherwise,
+  llvm::Value* merged(llvm::IRBuilder<>& latch, llvm::Type* type,
                       llvm::function_ref<llvm::Value*(const RegionEdge&)> of);
   void storeDiverged();
   void storeThreadSlots(llvm::IRBuilder<>& builder, const RegionEdge& edge);
   void closeLoop(llvm::IRBuilder<>& latch);
+  void closeHead();
   llvm::Value* use(const llvm::Value* value);
   llvm::Value* recompute(const llvm::Instruction& instruction);
   llvm::Value* slotLoad(const llvm::Value* value);
-  std::optional<Affine> affine(const llvm::Value* value);
-  llvm::Value* extendAffine(const llvm::CastInst& cast);
+  llvm::Value* inFirstLane(const llvm::Value* value);
+  void guardExtension(const llvm::Instruction& extension, llvm::Value* first);
+  llvm::Value* affineInLane(const llvm::Instruction& instruction);
+  std::optional<Agreement> agreement(const llvm::Value* condition);
+  Agreement agreementOfEquality(const llvm::ICmpInst& compare);
+  Agreement agreementOfOrder(const llvm::ICmpInst& compare);
+  llvm::Value* inAllLanes(llvm::IRBuilder<>& builder, const llvm::Value* value);
   ThreadValues threadValues(llvm::IRBuilder<>& builder);
   llvm::Value* tid(llvm::IRBuilder<>& builder, unsigned axis);
   llvm::Value* incoming(const llvm::PHINode& phi, const RegionEdge& edge) {
     return use(phi.getIncomingValueForBlock(edge.from));
   }
   llvm::BasicBlock* newBlock(const char* name);
-  unsigned exitsFrom(const llvm::BasicBlock* block,
-                     llvm::DenseMap<const llvm::BasicBlock*, std::vector<unsigned>>&) const;
 
   Side& side_;
   const Plan& plan_;
   unsigned point_;
+  Soft soft_;
   llvm::BasicBlock *head_ = nullptr, *laneHead_ = nullptr, *laneEntry_ = nullptr, *latch_ = nullptr,
                    *after_ = nullptr;
-  llvm::BasicBlock* refused_ = nullptr;
+  llvm::BasicBlock *refused_ = nullptr, *parted_ = nullptr;
   llvm::IRBuilder<> scalarCode_, laneCode_;
   llvm::PHINode* lane_ = nullptr;
-  llvm::Value *lane32_ = nullptr, *thread_ = nullptr, *guard_ = nullptr;
+  llvm::Value *lane32_ = nullptr, *thread_ = nullptr, *guard_ = nullptr, *mixed_ = nullptr;
+  bool decidable_ = false;
   std::vector<llvm::BasicBlock*> blocks_;  // originals, in reverse post-order
-  llvm::DenseMap<const llvm::Value*, llvm::Value*> local_, scalars_, recomputed_, slotLoads_;
+  llvm::DenseMap<const llvm::Value*, llvm::Value*> local_, scalars_, recomputed_, slotLoads_, firstLane_;
   llvm::DenseMap<const llvm::BasicBlock*, llvm::BasicBlock*> clones_;
   llvm::DenseMap<const llvm::BasicBlock*, llvm::BasicBlock*> cloneEnds_;
   std::vector<RegionEdge> edges_;
   std::vector<RegionKey> keys_;
+  llvm::DenseMap<const llvm::BasicBlock*, std::vector<unsigned>> keysFrom_;
+  llvm::DenseMap<const llvm::BasicBlock*, Agreement> agreements_;
   llvm::AllocaInst* keyArray_ = nullptr;
   std::vector<std::pair<std::pair<unsigned, unsigned>, llvm::AllocaInst*>> operandArrays_;
   llvm::AllocaInst *resultValues_ = nullptr, *resultPredicates_ = nullptr;

@@ -67,14 +67,10 @@ Value* Region::leaving(const Instruction* slot, const RegionEdge& edge) {
 }
 
 // One value at the latch of what each edge brings.
-Value* Region::merged(IRBuilder<>& latch, Type* type, Value* otherwise,
-                      llvm::function_ref<Value*(const RegionEdge&)> of) {
+Value* Region::merged(IRBuilder<>& latch, Type* type, llvm::function_ref<Value*(const RegionEdge&)> of) {
   if (edges_.size() == 1) return of(edges_[0]);
   PHINode* phi = latch.CreatePHI(type, static_cast<unsigned>(edges_.size()));
-  for (const RegionEdge& edge : edges_) {
-    Value* value = of(edge);
-    phi->addIncoming(value ? value : otherwise, edge.block);
-  }
+  for (const RegionEdge& edge : edges_) phi->addIncoming(of(edge), edge.block);
   return phi;
 }
 
@@ -86,26 +82,31 @@ void Region::storeWhole(IRBuilder<>& latch) {
     if (!plan_.isScalar(plan_.slots[slot])) collectSlot(latch, slot, stores);
   }
   collectOperands(latch, stores);
-  if (keys_.size() > 1 && !decidable()) {
+  if (keys_.size() > 1 && !decidable_) {
     keyArray_ = entryAlloca(side_.function, latch.getInt8Ty(), plan_.shape.size);
     const auto keyOf = [&](const RegionEdge& edge) { return latch.getInt8(static_cast<uint8_t>(edge.key)); };
-    stores.emplace_back(merged(latch, latch.getInt8Ty(), nullptr, keyOf), keyArray_);
+    stores.emplace_back(merged(latch, latch.getInt8Ty(), keyOf), keyArray_);
   }
   for (const RegionEdge& edge : edges_) llvm::BranchInst::Create(latch_, edge.block);
   for (const auto& [value, array] : stores)
     storeSlotValue(latch, value, latch.CreateInBoundsGEP(memoryType(value->getType()), array, lane_));
 }
 
+// Where an edge leads to a point that does not want the slot, anything may be in it: most slots are then one
+// value, without a mask.
 void Region::collectSlot(IRBuilder<>& latch, unsigned slot, Stores& stores) {
   const Instruction* value = plan_.slots[slot];
-  const auto of = [&](const RegionEdge& edge) -> Value* {
-    if (edge.target < 0 || !plan_.liveAt[static_cast<unsigned>(edge.target)].test(slot)) return nullptr;
-    return leaving(value, edge);
+  const auto wants = [&](const RegionEdge& edge) {
+    return edge.target >= 0 && plan_.liveAt[static_cast<unsigned>(edge.target)].test(slot);
   };
-  const auto has = [&](const RegionEdge& edge) { return of(edge) != nullptr; };
-  if (std::none_of(edges_.begin(), edges_.end(), has)) return;
-  Value* otherwise = std::all_of(edges_.begin(), edges_.end(), has) ? nullptr : slotLoad(value);
-  stores.emplace_back(merged(latch, value->getType(), otherwise, of), side_.slotArrays[slot]);
+  const auto changes = [&](const RegionEdge& edge) { return wants(edge) && leaving(value, edge) != nullptr; };
+  if (std::none_of(edges_.begin(), edges_.end(), changes)) return;
+  const auto of = [&](const RegionEdge& edge) -> Value* {
+    if (!wants(edge)) return llvm::PoisonValue::get(value->getType());
+    Value* mine = leaving(value, edge);
+    return mine ? mine : slotLoad(value);
+  };
+  stores.emplace_back(merged(latch, value->getType(), of), side_.slotArrays[slot]);
 }
 
 void Region::collectOperands(IRBuilder<>& latch, Stores& stores) {
@@ -123,9 +124,9 @@ void Region::collectOperands(IRBuilder<>& latch, Stores& stores) {
       auto* array = entryAlloca(side_.function, memoryType(type), plan_.shape.size);
       operandArrays_.push_back({{target, i}, array});
       const auto of = [&](const RegionEdge& edge) {
-        return edge.target == static_cast<int>(target) ? use(argument) : nullptr;
+        return edge.target == static_cast<int>(target) ? use(argument) : llvm::PoisonValue::get(type);
       };
-      stores.emplace_back(merged(latch, type, llvm::PoisonValue::get(type), of), array);
+      stores.emplace_back(merged(latch, type, of), array);
     }
   }
 }

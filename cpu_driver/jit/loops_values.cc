@@ -1,5 +1,6 @@
 // Where a region's code finds the values of the thread function: computed here, beside the lanes, in a slot,
 // or anew.
+#include "cpu_driver/jit/loops_affine.h"
 #include "cpu_driver/jit/loops_region.h"
 
 namespace vgpu::jit {
@@ -76,8 +77,7 @@ ThreadValues Region::threadValues(IRBuilder<>& builder) {
   values.launch = side_.launch;
   values.block = side_.block;
   const bool inLanes = builder.GetInsertBlock() != head_;
-  const bool warps =
-      plan_.shape.size == kernel::kWarpSize && (!plan_.shape.rows || plan_.block.x % kernel::kWarpSize == 0);
+  const bool warps = plan_.shape.isWarp(plan_.block);
   if (inLanes) {
     for (unsigned axis = 0; axis < 3; ++axis) values.tid[axis] = tid(builder, axis);
     Value* row =
@@ -101,6 +101,16 @@ ThreadValues Region::threadValues(IRBuilder<>& builder) {
   return values;
 }
 
+namespace {
+
+// What LLVM does not see through: 32-bit indices that become 64-bit ones, parts of a thread's index.
+bool hidesGrowth(const Instruction& instruction) {
+  if (llvm::isa<llvm::ZExtInst, llvm::SExtInst>(instruction)) return instruction.getType()->isIntegerTy(64);
+  return instruction.getOpcode() == Instruction::And || instruction.getOpcode() == Instruction::LShr;
+}
+
+}  // namespace
+
 Value* Region::recompute(const Instruction& instruction) {
   if (const auto found = recomputed_.find(&instruction); found != recomputed_.end()) return found->second;
   Value* made = nullptr;
@@ -108,8 +118,7 @@ Value* Region::recompute(const Instruction& instruction) {
     Value* mine = laneCode_.CreateMul(thread_, laneCode_.getInt64(plan_.localBytes));
     Value* base = side_.scratchAt(laneCode_, side_.layout.locals + plan_.localOffset.lookup(&instruction));
     made = laneCode_.CreateInBoundsGEP(laneCode_.getInt8Ty(), base, mine);
-  } else if (const auto* cast = llvm::dyn_cast<llvm::CastInst>(&instruction);
-             cast && side_.whole && (made = extendAffine(*cast))) {
+  } else if (side_.whole && hidesGrowth(instruction) && (made = affineInLane(instruction))) {
   } else {
     Instruction* copy = instruction.clone();
     copy->setMetadata(llvm::LLVMContext::MD_dbg, nullptr);

@@ -1,5 +1,7 @@
 // The ways out of a region, for a whole group: on to the next region, to a barrier, through an operation of
 // the warp.
+#include <numeric>
+
 #include "cpu_driver/jit/loops_warp.h"
 #include "cpu_driver/jit/loops_whole.h"
 
@@ -12,9 +14,17 @@ using llvm::PHINode;
 using llvm::Value;
 
 void Whole::emitPoint(unsigned point) {
-  Region region(side_, point);
+  Region region(side_, point, Region::Soft::Ends);
+  emitRegion(region, heads_[point]);
+  if (!region.parted()) return;
+  Region masked(side_, point, Region::Soft::Passed);
+  emitRegion(masked, region.parted());
+}
+
+void Whole::emitRegion(Region& region, BasicBlock* head) {
+  const unsigned point = region.point();
   region.setResultArrays(resultValues_[point], resultPredicates_[point]);
-  region.emit(heads_[point]);
+  region.emit(head);
   if (region.refused()) emitRefused(region.refused(), point);
   std::vector<BasicBlock*> targets;
   for (unsigned key = 0; key < region.keys().size(); ++key) {
@@ -23,11 +33,21 @@ void Whole::emitPoint(unsigned point) {
   }
   if (targets.size() == 1) {
     llvm::BranchInst::Create(targets[0], region.after());
-  } else if (!region.keyArray()) {
-    region.decide(region.after(), targets);
-  } else {
+  } else if (region.keyArray()) {
     emitUndecided(region, targets);
+  } else {
+    BasicBlock* apart = region.mayPart() ? newBlock("apart") : nullptr;
+    region.decide(region.after(), targets, apart);
+    if (!apart) return;
+    IRBuilder<> builder(apart);
+    emitDiverge(builder, region, allKeys(region), region.keysOfLanes(builder));
   }
+}
+
+std::vector<unsigned> Whole::allKeys(const Region& region) {
+  std::vector<unsigned> all(region.keys().size());
+  std::iota(all.begin(), all.end(), 0u);
+  return all;
 }
 
 // Lanes went different ways, or all the same one.
@@ -44,9 +64,7 @@ void Whole::emitUndecided(Region& region, const std::vector<BasicBlock*>& target
   for (unsigned key = 0; key < targets.size(); ++key)
     dispatch->addCase(builder.getInt8(static_cast<uint8_t>(key)), targets[key]);
   builder.SetInsertPoint(apart);
-  std::vector<unsigned> all;
-  for (unsigned key = 0; key < targets.size(); ++key) all.push_back(key);
-  emitDiverge(builder, region, all, keys);
+  emitDiverge(builder, region, allKeys(region), keys);
 }
 
 // One way for all lanes.
@@ -124,6 +142,14 @@ void Whole::waitAtBarrier(IRBuilder<>& builder, Region& region, unsigned target)
   storeGroup(builder, side_.group, offsetof(LoopsGroup, count), region.scalar(point.call->getArgOperand(1)));
   storeGroup(builder, side_.group, offsetof(LoopsGroup, state),
              builder.getInt32(target | kernel::kGroupWaiting));
+  const auto isZero = [&](unsigned argument) {
+    const auto* number = llvm::dyn_cast<llvm::ConstantInt>(point.call->getArgOperand(argument));
+    return number && number->isZero();
+  };
+  if (isZero(0) && isZero(1)) {
+    Value* before = builder.CreateLoad(builder.getInt32Ty(), arrived_);
+    builder.CreateStore(builder.CreateAdd(before, builder.getInt32(1)), arrived_);
+  }
   builder.CreateBr(groupDone_);
 }
 

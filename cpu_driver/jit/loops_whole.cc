@@ -43,6 +43,7 @@ void Whole::makeSlots(IRBuilder<>& builder) {
     side_.scalarSlots.push_back(scalar ? builder.CreateAlloca(type) : nullptr);
   }
   turns_ = builder.CreateAlloca(builder.getInt32Ty());
+  arrived_ = builder.CreateAlloca(builder.getInt32Ty());
   for (const Point& point : plan_.points) {
     const bool gives = point.call && !point.call->getType()->isVoidTy();
     const bool pair = gives && point.call->getType()->isStructTy();
@@ -83,8 +84,10 @@ void Whole::emitGroups(IRBuilder<>& builder) {
   groupDone_ = newBlock("group.done");
   callDiverged_ = newBlock("diverged");
   builder.CreateBr(phase);
-  (void)entry;
   builder.SetInsertPoint(phase);
+  open_ = builder.CreatePHI(builder.getInt32Ty(), 3, "open");
+  open_->addIncoming(builder.getInt32(0), entry);
+  builder.CreateStore(builder.getInt32(0), arrived_);
   BasicBlock* groupHead = newBlock("group");
   builder.CreateBr(groupHead);
   builder.SetInsertPoint(groupHead);
@@ -96,6 +99,7 @@ void Whole::emitGroups(IRBuilder<>& builder) {
   if (keepsStates()) {
     Value* state =
         builder.CreateLoad(builder.getInt32Ty(), groupField(builder, group, offsetof(LoopsGroup, state)));
+    state = builder.CreateAnd(state, builder.CreateNot(open_));
     llvm::SwitchInst* dispatch = builder.CreateSwitch(state, groupDone_);
     dispatch->addCase(builder.getInt32(kStart), start);
     BasicBlock* wasDiverged = newBlock("was.diverged");
@@ -198,8 +202,14 @@ void Whole::emitGroupDone(PHINode* group, BasicBlock* groupHead, BasicBlock* pha
     builder.CreateRetVoid();
     return;
   }
+  BasicBlock* ask = newBlock("ask");
+  Value* arrived = builder.CreateLoad(builder.getInt32Ty(), arrived_);
+  open_->addIncoming(builder.getInt32(kernel::kGroupWaiting), allDone);
+  builder.CreateCondBr(builder.CreateICmpEQ(arrived, builder.getInt32(plan_.shape.count)), phase, ask);
+  builder.SetInsertPoint(ask);
   auto release = parts_.code.service("vgpu_loops_release", builder.getInt32Ty(), {builder.getPtrTy()});
   Value* more = builder.CreateCall(release, {side_.scratch});
+  open_->addIncoming(builder.getInt32(0), ask);
   BasicBlock* end = newBlock("end");
   builder.CreateCondBr(builder.CreateICmpNE(more, builder.getInt32(0)), phase, end);
   builder.SetInsertPoint(end);

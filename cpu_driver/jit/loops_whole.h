@@ -37,6 +37,8 @@ class Whole {
 
   // Ways out of a region.
   void emitPoint(unsigned point);
+  void emitRegion(Region& region, llvm::BasicBlock* head);
+  static std::vector<unsigned> allKeys(const Region& region);
   void emitUndecided(Region& region, const std::vector<llvm::BasicBlock*>& targets);
   void emitGo(llvm::BasicBlock* block, Region& region, unsigned key);
   void emitTogetherMatrix(llvm::IRBuilder<>& builder, Region& region, unsigned target);
@@ -73,6 +75,10 @@ class Whole {
   llvm::BasicBlock *groupDone_ = nullptr, *callDiverged_ = nullptr;
   llvm::AllocaInst* turns_ = nullptr;
   llvm::PHINode* atOnce_ = nullptr;
+  // Groups that came, in this phase, to the barrier of all threads (number 0). When all have, the next phase
+  // begins at once: it takes kGroupWaiting (open_) from their states as it reads them.
+  llvm::AllocaInst* arrived_ = nullptr;
+  llvm::PHINode* open_ = nullptr;
 };
 
 }  // namespace vgpu::jit

@@ -11,7 +11,7 @@
 
 namespace vgpu::kernel {
 
-constexpr uint32_t kAbiVersion = 5;
+constexpr uint32_t kAbiVersion = 6;
 constexpr uint32_t kWarpSize = 32;
 constexpr uint32_t kMaxBlockThreads = 1024;
 constexpr uint32_t kMaxBarriers = 16;

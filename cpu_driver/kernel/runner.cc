@@ -129,10 +129,13 @@ uint64_t claim(LaunchContext& launch, uint64_t wanted, uint64_t& got) {
   return first;
 }
 
+// How many blocks to claim: many while many are left, one at the end, so that workers end together.
 uint64_t loopsChunk(const LaunchContext& launch) {
   if (launch.alone) return launch.blockCount;
-  return std::clamp<uint64_t>(launch.blockCount / (uint64_t{8} * std::max(1u, launch.multiprocessors)), 1,
-                              64);
+  constexpr uint64_t kShares = 4, kMost = 64;
+  const uint64_t next = std::min(launch.nextBlock.load(std::memory_order_relaxed), launch.blockCount);
+  return std::clamp<uint64_t>((launch.blockCount - next) / (kShares * std::max(1u, launch.multiprocessors)),
+                              1, kMost);
 }
 
 }  // namespace
@@ -150,9 +153,8 @@ void Runner::State::runLoops(const LoadedImage& image, LaunchContext& launch, Ru
     outcome.status = RunStatus::OutOfMemory;
     return;
   }
-  const uint64_t chunk = loopsChunk(launch);
   uint64_t count = 0;
-  for (uint64_t first; (first = claim(launch, chunk, count)) != kNoBlock;) {
+  for (uint64_t first; (first = claim(launch, loopsChunk(launch), count)) != kNoBlock;) {
     block.index = blockIndex(first, launch.grid);
     for (uint64_t i = 0; i < count; ++i) {
       entry(&block);

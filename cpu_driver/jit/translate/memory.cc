@@ -25,7 +25,11 @@ llvm::Value* FunctionTranslator::asPointer(Value* address) {
   return builder_.CreateIntToPtr(widened(address), llvm::PointerType::get(context_, 0));
 }
 
-llvm::Value* FunctionTranslator::sharedBase() { return mark(Marker::SharedBase); }
+llvm::Value* FunctionTranslator::sharedBase() {
+  llvm::CallInst* base = mark(Marker::SharedBase);
+  base->addRetAttr(llvm::Attribute::getWithAlignment(context_, llvm::Align(kernel::kSharedAlignment)));
+  return base;
+}
 
 // Where a variable or parameter is, as a pointer.
 llvm::Value* FunctionTranslator::variablePointer(const Instruction& i, const Operand& operand) {
