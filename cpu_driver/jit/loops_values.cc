@@ -113,12 +113,12 @@ bool hidesGrowth(const Instruction& instruction) {
 
 Value* Region::recompute(const Instruction& instruction) {
   if (const auto found = recomputed_.find(&instruction); found != recomputed_.end()) return found->second;
-  Value* made = nullptr;
+  Value* made = side_.whole && hidesGrowth(instruction) ? affineInLane(instruction) : nullptr;
+  if (made) return recomputed_[&instruction] = made;
   if (llvm::isa<llvm::AllocaInst>(instruction)) {
     Value* mine = laneCode_.CreateMul(thread_, laneCode_.getInt64(plan_.localBytes));
     Value* base = side_.scratchAt(laneCode_, side_.layout.locals + plan_.localOffset.lookup(&instruction));
     made = laneCode_.CreateInBoundsGEP(laneCode_.getInt8Ty(), base, mine);
-  } else if (side_.whole && hidesGrowth(instruction) && (made = affineInLane(instruction))) {
   } else {
     Instruction* copy = instruction.clone();
     copy->setMetadata(llvm::LLVMContext::MD_dbg, nullptr);

@@ -46,16 +46,18 @@ void Output::write(int fd, std::string_view text) {
     std::lock_guard lock(mutex_);
     std::string& pending = pending_[fd - 1];
     pending += text;
+    any_.store(true, std::memory_order_relaxed);
     full = pending.size() >= kDeliverAtBytes;
   }
   if (full) deliver();
 }
 
 void Output::deliver() {
+  if (!any_.load(std::memory_order_relaxed)) return;
   std::string pending[2];
   {
     std::lock_guard lock(mutex_);
-    if (pending_[0].empty() && pending_[1].empty()) return;
+    any_.store(false, std::memory_order_relaxed);
     for (int i = 0; i < 2; ++i) std::swap(pending[i], pending_[i]);
   }
   send(1, pending[0]);

@@ -3,6 +3,7 @@
 // stderr, or to the hook that an executor installed. The text comes from the tenant's kernels.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <mutex>
 #include <string>
@@ -24,6 +25,8 @@ class Output {
  private:
   std::mutex mutex_;
   std::string pending_[2];
+  // Every launch asks. A launch that printed has ended before whoever delivers for it looks.
+  std::atomic<bool> any_{false};
 };
 
 }  // namespace vgpu::cpu

@@ -110,9 +110,23 @@ CUresult readExtra(void** extra, Bytes& packed) {
   return CUDA_SUCCESS;
 }
 
+// Nearly every parameter is a word or a pointer; a call for each would cost as much as the rest of a launch.
+void copyParameter(std::byte* into, const void* from, size_t sizeBytes) {
+  switch (sizeBytes) {
+    case 4:
+      std::memcpy(into, from, 4);
+      return;
+    case 8:
+      std::memcpy(into, from, 8);
+      return;
+    default:
+      std::memcpy(into, from, sizeBytes);
+  }
+}
+
 void packParameters(const Function& function, void** values, std::byte* into) {
   for (size_t i = 0; i < function.parameters.size(); ++i) {
-    std::memcpy(into + function.parameters[i].offset, values[i], function.parameters[i].sizeBytes);
+    copyParameter(into + function.parameters[i].offset, values[i], function.parameters[i].sizeBytes);
   }
 }
 

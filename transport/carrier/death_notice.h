@@ -18,6 +18,13 @@ namespace vgpu::transport {
 
 class DeathNotice {
  public:
+  // The thread sanitizer does not bear a process that shares its memory.
+#if defined(__x86_64__) && !__has_feature(thread_sanitizer)
+  static constexpr bool kWatches = true;
+#else
+  static constexpr bool kWatches = false;
+#endif
+
   // `socket` is borrowed. Where the kernel lacks what this takes, or refuses another process, nothing is
   // watched.
   explicit DeathNotice(int socket);

@@ -7,6 +7,7 @@
 #include <atomic>
 
 #include "transport/carrier/channel_fixture.h"
+#include "transport/carrier/death_notice.h"
 
 namespace vgpu::transport {
 namespace {
@@ -90,6 +91,7 @@ TEST_P(DeathTest, AKilledGuestIsNoticedAtOnce) {
 }
 
 TEST_P(DeathTest, AKilledGuestIsNoticedAlthoughItsForkedChildLives) {
+  if (GetParam() == Kind::Tcp && !DeathNotice::kWatches) GTEST_SKIP() << "needs the watching process";
   // The grandchild is made without the C library, so that nothing can close its copy of the socket.
   int pipe[2];
   ASSERT_EQ(::pipe(pipe), 0);

@@ -11,11 +11,12 @@
 #include <cstring>
 
 #include "cpu_driver/jit/translate_interface.h"
+#include "cpu_driver/kernel/abi.h"
 
 namespace vgpu::jit::testing {
 
 inline thread_local const void* parameters = nullptr;
-inline thread_local std::array<std::byte, 4096> shared{};
+alignas(kernel::kSharedAlignment) inline thread_local std::array<std::byte, 4096> shared{};
 
 inline const void* paramBase() { return parameters; }
 inline void* sharedBase() { return shared.data(); }
