@@ -40,4 +40,20 @@ double systemCall();
 double median(std::vector<double> values);
 double percentile(std::vector<double> values, double fraction);
 
+// A figure and its floor, measured in turns: the machine's speed changes from second to second where others
+// share it.
+struct InTurns {
+  double figure, floor;
+};
+template <class Measure, class Floor>
+InTurns inTurns(Measure&& measure, Floor&& floor) {
+  constexpr int kRounds = 5;
+  std::vector<double> figures, floors;
+  for (int round = 0; round < kRounds; ++round) {
+    floors.push_back(floor());
+    figures.push_back(measure());
+  }
+  return {median(figures), median(floors)};
+}
+
 }  // namespace vgpu::bench

@@ -83,7 +83,7 @@ double seconds(const std::function<void()>& launch) {
   launch();  // compiles, touches
   CHECK_CUDA(cudaDeviceSynchronize());
   std::vector<double> times;
-  for (int run = 0; run < 7; ++run) {
+  for (int run = 0; run < 5; ++run) {
     const auto begin = std::chrono::steady_clock::now();
     launch();
     CHECK_CUDA(cudaDeviceSynchronize());
@@ -102,35 +102,43 @@ float* filled(size_t count) {
 
 void measureKernels(int workers, double oneWorker, const std::string& with) {
   float *x = filled(kSaxpyCount), *y = filled(kSaxpyCount);
-  const double saxpyTime =
-      seconds([&] { saxpy<<<unsigned(kSaxpyCount / 256), 256>>>(kSaxpyCount, 0.5f, x, y); });
+  const InTurns axpy = inTurns(
+      [&] { return seconds([&] { saxpy<<<unsigned(kSaxpyCount / 256), 256>>>(kSaxpyCount, 0.5f, x, y); }); },
+      [&] { return saxpyLoop(kSaxpyCount, workers); });
   // Three times the vector's bytes move: speeds, so that more is better.
   const double bytes = 3.0 * kSaxpyCount * sizeof(float);
-  print({"saxpy of 64 MiB" + with, bytes / saxpyTime, "B/s", bytes / saxpyLoop(kSaxpyCount, workers),
-         "the loop in C++", Bound::AtLeast, 0.8});
+  print({"saxpy of 64 MiB" + with, bytes / axpy.figure, "B/s", bytes / axpy.floor, "the loop in C++",
+         Bound::AtLeast, 0.8});
 
   float *a = filled(kSide * kSide), *b = filled(kSide * kSide), *c = filled(kSide * kSide);
   const dim3 grid(kSide / kTile, kSide / kTile), block(kTile, kTile);
-  const double product = seconds([&] { multiply<<<grid, block>>>(a, b, c, kSide); });
-  print({"512 x 512 product in tiles" + with, product, "s", matrixLoop(kSide, workers), "the ikj loop in C++",
+  const InTurns product = inTurns([&] { return seconds([&] { multiply<<<grid, block>>>(a, b, c, kSide); }); },
+                                  [&] { return matrixLoop(kSide, workers); });
+  print({"512 x 512 product in tiles" + with, product.figure, "s", product.floor, "the ikj loop in C++",
          Bound::AtMost, 2});
   if (oneWorker > 0) {
-    print({"512 x 512 product, speed-up" + with, oneWorker / product, "x", double(workers), "one a worker",
-           Bound::AtLeast, 0.8});
+    print({"512 x 512 product, speed-up" + with, oneWorker / product.figure, "x", double(workers),
+           "one a worker", Bound::AtLeast, 0.8});
   }
 
   float *bodies = filled(4 * kBodies), *out = filled(4 * kBodies);
-  const double all = seconds([&] {
-    accelerate<<<kBodies / kBodyTile, kBodyTile>>>(reinterpret_cast<float4*>(bodies),
-                                                   reinterpret_cast<float4*>(out), kBodies);
-  });
-  print({"n-body of 8192" + with, all, "s", bodiesLoop(kBodies, workers), "the loop in C++ -ffast-math",
-         Bound::AtMost, 1.5});
+  const InTurns all = inTurns(
+      [&] {
+        return seconds([&] {
+          accelerate<<<kBodies / kBodyTile, kBodyTile>>>(reinterpret_cast<float4*>(bodies),
+                                                         reinterpret_cast<float4*>(out), kBodies);
+        });
+      },
+      [&] { return bodiesLoop(kBodies, workers); });
+  print({"n-body of 8192" + with, all.figure, "s", all.floor, "the loop in C++ -ffast-math", Bound::AtMost,
+         1.5});
 
   float *values = filled(kSumCount), *total = filled(1);
-  const double sum = seconds([&] { blockSum<<<256, 256>>>(values, kSumCount, total); });
+  const InTurns sum =
+      inTurns([&] { return seconds([&] { blockSum<<<256, 256>>>(values, kSumCount, total); }); },
+              [&] { return sumLoop(kSumCount, workers); });
   const double read = kSumCount * sizeof(float);
-  print({"block reduction with shuffles" + with, read / sum, "B/s", read / sumLoop(kSumCount, workers),
+  print({"block reduction with shuffles" + with, read / sum.figure, "B/s", read / sum.floor,
          "the loop in C++ -ffast-math", Bound::AtLeast, 0.5});
   for (float* memory : {x, y, a, b, c, bodies, out, values, total}) CHECK_CUDA(cudaFree(memory));
 }

@@ -14,7 +14,7 @@ namespace {
 // Splits [0, count) over threads; the median of several runs.
 double timed(int threads, size_t count, const std::function<void(size_t, size_t)>& work) {
   std::vector<double> times;
-  for (int run = 0; run < 7; ++run) {
+  for (int run = 0; run < 5; ++run) {
     const auto begin = std::chrono::steady_clock::now();
     std::vector<std::thread> others;
     const auto part = [&](int t) { return count * static_cast<size_t>(t) / static_cast<size_t>(threads); };

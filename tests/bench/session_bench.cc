@@ -140,26 +140,30 @@ void calls() {
   program.launchNothing();
   program.launchTen(nullptr);
   CHECKED(cuCtxSynchronize());
-  print({"waiting call, memfd", waitingCallSeconds(), "s", pingPong(), "R0, one shared line each way",
+  const InTurns waiting = inTurns(waitingCallSeconds, pingPong);
+  print({"waiting call, memfd", waiting.figure, "s", waiting.floor, "R0, one shared line each way",
          Bound::AtMost, 4});
   for (const int threads : {1, 2, 8}) {
-    print({"posted launch of ten parameters, " + std::to_string(threads) + " threads",
-           postedLaunchSeconds(program, threads), "s", ringRecord(threads), "raw 192-byte ring record",
-           Bound::AtMost, 3});
+    const InTurns posted =
+        inTurns([&] { return postedLaunchSeconds(program, threads); }, [&] { return ringRecord(threads); });
+    print({"posted launch of ten parameters, " + std::to_string(threads) + " threads", posted.figure, "s",
+           posted.floor, "raw 192-byte ring record", Bound::AtMost, 3});
   }
-  print({"launches of nothing, end to end", launchRate(program, 1, 200'000), "1/s", ringRate(1),
-         "raw ring of 192-byte records", Bound::AtLeast, 0.4});
+  const InTurns rate = inTurns([&] { return launchRate(program, 1, 200'000); }, [] { return ringRate(1); });
+  print({"launches of nothing, end to end", rate.figure, "1/s", rate.floor, "raw ring of 192-byte records",
+         Bound::AtLeast, 0.4});
   print({"10,000 launches of <<<1,32>>> and a wait, each", 1 / launchRate(program, 32, 10'000), "s", 5e-6,
          "5 us", Bound::AtMost, 1});
-  print({"launch and wait from idle", launchAndWaitFromIdle(program), "s", futexWakeAndAnswer(),
-         "futex wake and answer", Bound::AtMost, 1.5});
+  const InTurns idle = inTurns([&] { return launchAndWaitFromIdle(program); }, futexWakeAndAnswer);
+  print({"launch and wait from idle", idle.figure, "s", idle.floor, "futex wake and answer", Bound::AtMost,
+         1.5});
 }
 
 template <class Copy>
 double bandwidth(Copy copy) {
   copy();  // first touch
   std::vector<double> rates;
-  for (int round = 0; round < 9; ++round) {
+  for (int round = 0; round < 5; ++round) {
     const auto start = Clock::now();
     copy();
     rates.push_back(static_cast<double>(kBulkBytes) / secondsSince(start));
@@ -175,22 +179,20 @@ void copies() {
   void* pinned;
   CHECKED(cuMemAllocHost_v2(&pinned, kBulkBytes));
   std::memset(pinned, 1, kBulkBytes);
-  const double streamed = streamedCopyBandwidth();
   const auto toDevice = [&](const void* from) {
-    return [&, from] {
-      CHECKED(cuMemcpyHtoD_v2(device, from, kBulkBytes));
-      CHECKED(cuCtxSynchronize());
-    };
+    CHECKED(cuMemcpyHtoD_v2(device, from, kBulkBytes));
+    CHECKED(cuCtxSynchronize());
   };
-  print({"pageable to device, 64 MiB", bandwidth(toDevice(pageable.data())), "B/s", streamed,
-         "NT0, non-temporal copy", Bound::AtLeast, 0.75});
-  print({"device to pageable, 64 MiB",
-         bandwidth([&] { CHECKED(cuMemcpyDtoH_v2(pageable.data(), device, kBulkBytes)); }), "B/s", streamed,
-         "NT0, non-temporal copy", Bound::AtLeast, 0.7});
+  const auto compare = [&](const char* name, double must, const auto& copy) {
+    const InTurns rates = inTurns([&] { return bandwidth(copy); }, streamedCopyBandwidth);
+    print({name, rates.figure, "B/s", rates.floor, "NT0, non-temporal copy", Bound::AtLeast, must});
+  };
+  compare("pageable to device, 64 MiB", 0.75, [&] { toDevice(pageable.data()); });
+  compare("device to pageable, 64 MiB", 0.7,
+          [&] { CHECKED(cuMemcpyDtoH_v2(pageable.data(), device, kBulkBytes)); });
   // No processor copy but the CPU driver's own, which stands for the device's copy engine: so as fast as one
   // copy.
-  print({"pinned to device, 64 MiB", bandwidth(toDevice(pinned)), "B/s", streamed, "NT0, non-temporal copy",
-         Bound::AtLeast, 0.9});
+  compare("pinned to device, 64 MiB", 0.9, [&] { toDevice(pinned); });
 }
 
 // Which processors the two ends of a socket get decides more than what they do there, and stays so for a
@@ -205,8 +207,8 @@ void stream(Socket kind, const std::string& name) {
     CHECKED(cuCtxSynchronize());
   };
   const auto down = [&] { CHECKED(cuMemcpyDtoH_v2(pageable.data(), device, kBulkBytes)); };
-  print({"waiting call, " + name, waitingCallSeconds(), "s", socketPingPong(kind), "raw ping-pong",
-         Bound::AtMost, 1.3});
+  const InTurns waiting = inTurns(waitingCallSeconds, [&] { return socketPingPong(kind); });
+  print({"waiting call, " + name, waiting.figure, "s", waiting.floor, "raw ping-pong", Bound::AtMost, 1.3});
   std::vector<double> raw, in, out;
   for (int round = 0; round < 9; ++round) {
     raw.push_back(socketBandwidth(kind));
