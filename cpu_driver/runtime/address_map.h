@@ -14,6 +14,7 @@
 
 #include "cpu_driver/runtime/arena.h"
 #include "protocol/abi/cuda.h"
+#include "protocol/abi/managed_advice.h"
 
 namespace vgpu::cpu {
 
@@ -27,14 +28,6 @@ enum class MemoryKind {
   Host,        // cuMemAllocHost, cuMemHostAlloc
   Registered,  // cuMemHostRegister: the program's own memory
   Managed,     // cuMemAllocManaged, and managed variables
-};
-
-// cuMemAdvise's and cuMemPrefetchAsync's last words on a managed range, for cuMemRangeGetAttribute.
-struct ManagedAdvice {
-  std::atomic<bool> readMostly{false};
-  std::atomic<bool> accessedByDevice{false}, accessedByHost{false};
-  std::atomic<int> preferredType{CU_MEM_LOCATION_TYPE_INVALID}, preferredId{0};
-  std::atomic<int> prefetchType{CU_MEM_LOCATION_TYPE_INVALID}, prefetchId{0};
 };
 
 struct Allocation {
@@ -51,7 +44,7 @@ struct Allocation {
   std::atomic<int> protection{0};            // Virtual: PROT_*
   std::atomic<bool> synchronousOperations{false};
   std::atomic<bool> freeing{false};  // Pool: cuMemFreeAsync was called
-  ManagedAdvice advice;
+  protocol::ManagedAdvice advice;
 
   bool onDevice() const { return kind <= MemoryKind::Virtual; }
   bool onHost() const { return kind == MemoryKind::Host || kind == MemoryKind::Registered; }

@@ -14,6 +14,12 @@ using transport::Next;
 
 namespace {
 
+// Work that may wait for what the program does after it: to wait for its end would be to wait for ever.
+bool waitsForMemory(uint16_t number) {
+  namespace call = protocol::call;
+  return number == call::cuStreamWaitValue32_v2 || number == call::cuStreamWaitValue64_v2;
+}
+
 bool answersThroughSlot(uint16_t number) {
   namespace call = protocol::call;
   return number == call::CopyDownload || number == call::CopyBoxDownload || number == call::ReadHost;
@@ -237,9 +243,16 @@ CUresult Execution::settled(ContextObject* context, CUresult status) {
   return status != CUDA_SUCCESS ? status : kept;
 }
 
+// Whether the context's work is over one day whatever the program does next.
+bool Execution::endsByItself(const Submission& s) {
+  bool& waiting = s.context->waitsForMemory;
+  waiting = waitsForMemory(s.number) || (waiting && !isIdle(*s.context));
+  return !waiting;
+}
+
 void Execution::answerStrictly(Submission& s, CUresult status) {
   const bool waits = status == CUDA_SUCCESS && s.enqueued && s.context && s.context->driver &&
-                     activeCaptures == 0 && !queues.anyHeld();
+                     activeCaptures == 0 && !queues.anyHeld() && endsByItself(s);
   if (s.wantsReply && waits) return await(waitOf(s));
   const bool goesOn = status == CUDA_SUCCESS && s.enqueued;
   if (s.wantsReply) return reply(s, status, std::as_bytes(std::span(&s.sequence, goesOn ? 1 : 0)));

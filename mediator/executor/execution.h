@@ -214,6 +214,7 @@ class Execution final : private transport::UploadPlaces {
   void refuseUnknown(Submission& s);
   void keepError(const Submission& s, CUresult status);
   void answerStrictly(Submission& s, CUresult status);
+  bool endsByItself(const Submission& s);
   bool beginSlowly(StreamObject& stream, Submission& s);
   bool makeRoom(StreamObject& stream);
   bool overLimit() const;

@@ -53,6 +53,7 @@ struct ContextObject {
   CUcontext driver = nullptr;  // null: not retained, or destroyed
   int device = 0;
   bool primary = false;
+  bool waitsForMemory = false;  // strict mode: a stream waits for a value that the program may write later
   std::atomic<int> keptError{CUDA_SUCCESS};  // first failure of posted work, for the next call that waits
   StreamGroup group;
   StreamObject legacy;

@@ -120,6 +120,7 @@ CUresult freeHostVisible(const Submission& submission, const Allocation& allocat
 
 using namespace vgpu::shim;
 namespace call_number = vgpu::protocol::call;
+using vgpu::protocol::ManagedAdvice;
 
 VGPU_EXPORT CUresult cuMemAllocHost_v2(void** out, size_t sizeBytes) {
   return hostAlloc(out, sizeBytes, CU_MEMHOSTALLOC_DEVICEMAP);
@@ -243,42 +244,56 @@ VGPU_EXPORT CUresult cuStreamAttachMemAsync_ptsz(CUstream stream, CUdeviceptr ad
   return attach(stream, address, length, flags, true);
 }
 
-static CUresult checkManagedRange(CUdeviceptr address, size_t count) {
-  Submission submission;
-  if (const CUresult status = enterContext(submission); status != CUDA_SUCCESS) return status;
+// The advice of the managed allocation that holds the whole range.
+static CUresult findAdvice(const Submission& submission, CUdeviceptr address, size_t count,
+                           std::shared_ptr<ManagedAdvice>& advice) {
   const auto allocation = submission.session->allocations().find(address);
-  const bool managed = allocation && allocation->kind == MemoryKind::Managed &&
-                       submission.session->allocations().covers(address, count);
-  return count != 0 && managed ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+  if (count == 0 || !allocation || !allocation->advice ||
+      !submission.session->allocations().covers(address, count))
+    return CUDA_ERROR_INVALID_VALUE;
+  advice = allocation->advice;
+  return CUDA_SUCCESS;
 }
-VGPU_EXPORT CUresult cuMemAdvise_v2(CUdeviceptr address, size_t count, CUmem_advise advice, CUmemLocation) {
-  if (const CUresult status = checkManagedRange(address, count); status != CUDA_SUCCESS) return status;
-  return advice >= CU_MEM_ADVISE_SET_READ_MOSTLY && advice <= CU_MEM_ADVISE_UNSET_ACCESSED_BY
-             ? CUDA_SUCCESS
-             : CUDA_ERROR_INVALID_VALUE;
+static int deviceCount(const Submission& submission) {
+  return static_cast<int>(submission.session->devices().size());
 }
-VGPU_EXPORT CUresult cuMemAdvise(CUdeviceptr address, size_t count, CUmem_advise advice, CUdevice) {
-  return cuMemAdvise_v2(address, count, advice, CUmemLocation{});
+VGPU_EXPORT CUresult cuMemAdvise_v2(CUdeviceptr address, size_t count, CUmem_advise what,
+                                    CUmemLocation location) {
+  Submission submission;
+  std::shared_ptr<ManagedAdvice> advice;
+  if (const CUresult status = enterContext(submission); status != CUDA_SUCCESS) return status;
+  if (const CUresult status = findAdvice(submission, address, count, advice); status != CUDA_SUCCESS)
+    return status;
+  return advice->advise(what, location, deviceCount(submission));
+}
+VGPU_EXPORT CUresult cuMemAdvise(CUdeviceptr address, size_t count, CUmem_advise advice, CUdevice device) {
+  return cuMemAdvise_v2(address, count, advice, ManagedAdvice::locationOf(device));
 }
 // Prefetching moves nothing that a program can see: there is one copy, or it is made equal at the next launch
 // or wait.
-static CUresult prefetch(CUdeviceptr address, size_t count, CUstream value, bool perThread) {
-  if (const CUresult status = checkManagedRange(address, count); status != CUDA_SUCCESS) return status;
+static CUresult prefetch(CUdeviceptr address, size_t count, CUmemLocation location, unsigned flags,
+                         CUstream value, bool perThread) {
+  if (flags != 0) return CUDA_ERROR_INVALID_VALUE;
   Submission submission;
+  std::shared_ptr<ManagedAdvice> advice;
   if (const CUresult status = enterContext(submission); status != CUDA_SUCCESS) return status;
-  return resolveStream(submission, value, perThread) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
+  if (const CUresult status = findAdvice(submission, address, count, advice); status != CUDA_SUCCESS)
+    return status;
+  if (!resolveStream(submission, value, perThread)) return CUDA_ERROR_INVALID_HANDLE;
+  return advice->prefetched(location, deviceCount(submission));
 }
-VGPU_EXPORT CUresult cuMemPrefetchAsync(CUdeviceptr address, size_t count, CUdevice, CUstream stream) {
-  return prefetch(address, count, stream, false);
+VGPU_EXPORT CUresult cuMemPrefetchAsync(CUdeviceptr address, size_t count, CUdevice device, CUstream stream) {
+  return prefetch(address, count, ManagedAdvice::locationOf(device), 0, stream, false);
 }
-VGPU_EXPORT CUresult cuMemPrefetchAsync_ptsz(CUdeviceptr address, size_t count, CUdevice, CUstream stream) {
-  return prefetch(address, count, stream, true);
+VGPU_EXPORT CUresult cuMemPrefetchAsync_ptsz(CUdeviceptr address, size_t count, CUdevice device,
+                                             CUstream stream) {
+  return prefetch(address, count, ManagedAdvice::locationOf(device), 0, stream, true);
 }
-VGPU_EXPORT CUresult cuMemPrefetchAsync_v2(CUdeviceptr address, size_t count, CUmemLocation, unsigned flags,
-                                           CUstream stream) {
-  return flags ? CUDA_ERROR_INVALID_VALUE : prefetch(address, count, stream, false);
+VGPU_EXPORT CUresult cuMemPrefetchAsync_v2(CUdeviceptr address, size_t count, CUmemLocation location,
+                                           unsigned flags, CUstream stream) {
+  return prefetch(address, count, location, flags, stream, false);
 }
-VGPU_EXPORT CUresult cuMemPrefetchAsync_v2_ptsz(CUdeviceptr address, size_t count, CUmemLocation,
+VGPU_EXPORT CUresult cuMemPrefetchAsync_v2_ptsz(CUdeviceptr address, size_t count, CUmemLocation location,
                                                 unsigned flags, CUstream stream) {
-  return flags ? CUDA_ERROR_INVALID_VALUE : prefetch(address, count, stream, true);
+  return prefetch(address, count, location, flags, stream, true);
 }

@@ -128,21 +128,9 @@ static CUresult rangeAttribute(void* out, size_t outBytes, CUmem_range_attribute
   Session* session = Session::get();
   if (!session) return CUDA_ERROR_NOT_INITIALIZED;
   const auto allocation = session->allocations().find(address);
-  const bool managed =
-      allocation && allocation->kind == MemoryKind::Managed && session->allocations().covers(address, count);
-  if (!out || !managed || outBytes < sizeof(int)) return CUDA_ERROR_INVALID_VALUE;
-  switch (attribute) {
-    case CU_MEM_RANGE_ATTRIBUTE_READ_MOSTLY:
-      return answer(out, 0);
-    case CU_MEM_RANGE_ATTRIBUTE_PREFERRED_LOCATION:
-    case CU_MEM_RANGE_ATTRIBUTE_LAST_PREFETCH_LOCATION:
-      return answer(out, static_cast<int>(CU_DEVICE_INVALID));
-    case CU_MEM_RANGE_ATTRIBUTE_ACCESSED_BY:
-      for (size_t i = 0; i < outBytes / sizeof(int); ++i) static_cast<int*>(out)[i] = CU_DEVICE_INVALID;
-      return CUDA_SUCCESS;
-    default:
-      return CUDA_ERROR_INVALID_VALUE;
-  }
+  if (!allocation || !allocation->advice || !session->allocations().covers(address, count))
+    return CUDA_ERROR_INVALID_VALUE;
+  return allocation->advice->attribute(attribute, out, outBytes);
 }
 VGPU_EXPORT CUresult cuMemRangeGetAttribute(void* out, size_t outBytes, CUmem_range_attribute attribute,
                                             CUdeviceptr address, size_t count) {

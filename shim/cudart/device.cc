@@ -191,9 +191,16 @@ cudaError_t cudaDeviceCanAccessPeer(int* can, int device, int peer) {
   });
 }
 
+// Of a device that is no peer, and no device is its own: cudaErrorInvalidDevice, where the driver's call
+// names the context instead.
 cudaError_t cudaDeviceEnablePeerAccess(int peer, unsigned int flags) {
   return onContext([&] {
     CUcontext context = nullptr;
+    int current = 0, can = 0;
+    cudaError_t status = cudaGetDevice(&current);
+    if (status == cudaSuccess) status = cudaDeviceCanAccessPeer(&can, current, peer);
+    if (status != cudaSuccess) return status;
+    if (!can && flags == 0) return cudaErrorInvalidDevice;
     cudaError_t error = primaryContext(peer, &context);
     return error != cudaSuccess ? error : toRuntime(driver::cuCtxEnablePeerAccess(context, flags));
   });

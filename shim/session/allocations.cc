@@ -6,6 +6,7 @@ void Allocations::insert(const Allocation& allocation) {
   std::unique_lock lock(mutex_);
   Allocation& entry = byAddress_[allocation.address] = allocation;
   entry.id = nextId_++;
+  if (entry.kind == MemoryKind::Managed) entry.advice = std::make_shared<protocol::ManagedAdvice>();
   if (entry.kind == MemoryKind::Registered) registeredHost_[entry.host] = entry.address;
 }
 

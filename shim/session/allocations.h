@@ -10,6 +10,8 @@
 #include <shared_mutex>
 #include <vector>
 
+#include "protocol/abi/managed_advice.h"
+
 namespace vgpu::shim {
 
 struct Context;
@@ -30,6 +32,7 @@ struct Allocation {
   bool shared = false;                             // host and device side are the same memory
   MemoryPool* pool = nullptr;                      // of cuMemAllocAsync: where it came from
   std::shared_ptr<Coherence> coherence = nullptr;  // where the carrier shares no memory
+  std::shared_ptr<protocol::ManagedAdvice> advice = nullptr;  // Managed: made by insert()
 
   bool hostVisible() const { return host != 0; }
 };

@@ -100,7 +100,17 @@ TEST_F(Conformance, ManagedMemoryHasOneAddress) {
   for (unsigned i = 0; i < 2048; ++i) host[i] = 5;
   const CUmemLocation here{CU_MEM_LOCATION_TYPE_DEVICE, device_};
   EXPECT_EQ(cuMemAdvise_v2(address, 8192, CU_MEM_ADVISE_SET_READ_MOSTLY, here), CUDA_SUCCESS);
+  int readMostly = 0, prefetched = 77, preferred = 77;
+  OK(cuMemRangeGetAttribute(&readMostly, 4, CU_MEM_RANGE_ATTRIBUTE_READ_MOSTLY, address, 8192));
+  EXPECT_EQ(readMostly, 1);
   OK(cuMemPrefetchAsync_v2(address, 8192, here, 0, nullptr));
+  OK(cuMemRangeGetAttribute(&prefetched, 4, CU_MEM_RANGE_ATTRIBUTE_LAST_PREFETCH_LOCATION, address, 8192));
+  EXPECT_EQ(prefetched, device_);
+  OK(cuMemRangeGetAttribute(&preferred, 4, CU_MEM_RANGE_ATTRIBUTE_PREFERRED_LOCATION, address, 8192));
+  EXPECT_EQ(preferred, CU_DEVICE_INVALID);
+  const CUmemLocation nowhere{CU_MEM_LOCATION_TYPE_DEVICE, 1000};
+  REFUSED(CUDA_ERROR_INVALID_DEVICE,
+          cuMemAdvise_v2(address, 8192, CU_MEM_ADVISE_SET_PREFERRED_LOCATION, nowhere));
   addOne(address, 2048);
   OK(cuCtxSynchronize());
   for (unsigned i = 0; i < 2048; ++i) ASSERT_EQ(host[i], 6u);
