@@ -5,8 +5,12 @@ namespace vgpu::cpu {
 bool LaunchJob::join() {
   if (launch_.nextBlock.load(std::memory_order_relaxed) >= launch_.blockCount) return false;
   if (launch_.stopped.load(std::memory_order_relaxed) != 0) return false;
-  participants_.fetch_add(1, std::memory_order_relaxed);
-  return true;
+  unsigned participants = participants_.load(std::memory_order_relaxed);
+  while (participants != 0) {
+    if (participants_.compare_exchange_weak(participants, participants + 1, std::memory_order_acq_rel))
+      return true;
+  }
+  return false;
 }
 
 bool LaunchJob::runBlocks(kernel::Runner& runner) {
@@ -16,7 +20,7 @@ bool LaunchJob::runBlocks(kernel::Runner& runner) {
     status_.compare_exchange_strong(none, outcome.status);
     launch_.stopped.store(1, std::memory_order_release);
   }
-  return participants_.fetch_sub(1, std::memory_order_acq_rel) == 1;
+  return leave();
 }
 
 void LaunchJob::runAsHelper(Execution& execution) {

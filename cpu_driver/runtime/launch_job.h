@@ -17,8 +17,11 @@ class LaunchJob : public std::enable_shared_from_this<LaunchJob> {
 
   kernel::LaunchContext& launch() { return launch_; }
   size_t wantedHelpers() const { return static_cast<size_t>(launch_.blockCount - 1); }
-  // Under the pool's lock, while the job is published.
+  // One thread more, while the job is published and blocks are left. False once the last thread has left,
+  // which it may do at any time: the pool's lock does not hold it.
   bool join();
+  // True for the last thread that leaves.
+  bool leave() { return participants_.fetch_sub(1, std::memory_order_acq_rel) == 1; }
   // Claims and runs blocks; true for the last thread that leaves.
   bool runBlocks(kernel::Runner& runner);
   void runAsHelper(Execution& execution);
