@@ -16,6 +16,7 @@ import urllib.request
 
 TOP = pathlib.Path(__file__).resolve().parent.parent.parent
 START_SECONDS = 60
+PORT_ATTEMPTS = 3
 CARRIERS = ("memfd", "unix-stream", "tcp")
 
 
@@ -52,6 +53,16 @@ class Mediator:
 
     def __init__(self, installation, settings=(), environment=None, cache=None):
         self.installation = installation
+        problem = None
+        for _ in range(PORT_ATTEMPTS):
+            problem = self.begin(installation, settings, environment, cache)
+            if problem is None or "address" not in problem:
+                break
+        if problem is not None:
+            raise RuntimeError(f"the mediator did not start: {problem}")
+
+    def begin(self, installation, settings, environment, cache):
+        """What went wrong, or None. Another process may have taken a port that was free when it was chosen."""
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="vgpu-test-"))
         self.socket = self.folder / "mediator.sock"
         self.control = self.folder / "control.sock"
@@ -70,9 +81,10 @@ class Mediator:
         os.close(told)
         with open(ready) as answer:
             line = answer.readline().strip()
-        if line != "ready":
-            self.stop()
-            raise RuntimeError(f"the mediator did not start: {line}")
+        if line == "ready":
+            return None
+        self.stop()
+        return line
 
     def endpoint(self, carrier="memfd"):
         return {"memfd": f"unix:{self.socket}", "unix-stream": f"unix-stream:{self.socket}",
@@ -119,7 +131,7 @@ class Mediator:
         return [self.installation.vgpuctl, "run", "--", program, *arguments]
 
     def environment(self, carrier="memfd", **more):
-        return clean_environment(VGPU_ENDPOINT=self.endpoint(carrier), **more)
+        return clean_environment(**{"VGPU_ENDPOINT": self.endpoint(carrier), **more})
 
     def run(self, program, *arguments, carrier="memfd", timeout=300, **more):
         return subprocess.run(self.command(program, *arguments), env=self.environment(carrier, **more),
