@@ -160,6 +160,7 @@ class Reader {
   void readYamlList(const ConfigurationKey& key, const std::string& value) {
     try {
       const YAML::Node node = YAML::Load(value);
+      if (key.type == KeyType::SliceList) return readSliceList(key, node, YAML::Mark::null_mark());
       std::vector<std::string> items;
       for (const auto& item : node) items.push_back(item.Scalar());
       apply(key, items, YAML::Mark::null_mark());
@@ -173,6 +174,7 @@ class Reader {
     if (isList(key.type)) {
       if (!node.IsSequence())
         return mistake(mark, key.name, std::string("must be ") + describeType(key.type));
+      if (key.type == KeyType::SliceList) return readSliceList(key, node, mark);
       std::vector<std::string> items;
       for (const auto& item : node) {
         if (!item.IsScalar()) return mistake(item.Mark(), key.name, "each item must be plain text");
@@ -187,10 +189,28 @@ class Reader {
     apply(key, {node.Scalar()}, mark);
   }
 
+  void readSliceList(const ConfigurationKey& key, const YAML::Node& node, const YAML::Mark& mark) {
+    const bool inFile = !mark.is_null();
+    ConfigurationValue value;
+    value.slices =
+        readSlices(node, [&](const YAML::Mark& place, const std::string& word, std::string reason) {
+          const std::string name = word.empty() ? key.name : std::string(key.name) + "." + word;
+          mistake(inFile ? place : YAML::Mark::null_mark(), name, std::move(reason));
+        });
+    std::vector<std::string> texts;
+    for (const VgpuSlice& slice : value.slices) texts.push_back(textOf(slice));
+    accept(key, value, texts, mark);
+  }
+
   void apply(const ConfigurationKey& key, const std::vector<std::string>& items, const YAML::Mark& mark) {
     ConfigurationValue value;
     std::string reason = readValue(key, items, value);
     if (!reason.empty()) return mistake(mark, key.name, std::move(reason));
+    accept(key, value, items, mark);
+  }
+
+  void accept(const ConfigurationKey& key, const ConfigurationValue& value,
+              const std::vector<std::string>& items, const YAML::Mark& mark) {
     key.set(outcome_.configuration, value);
     marks_[key.name] = mark;
     std::string& written = outcome_.configuration.written[key.name];
@@ -295,6 +315,7 @@ std::string configurationReference() {
         << (*key.fallback ? "`" + std::string(key.fallback) + "`" : "empty") << " | "
         << (key.reloads ? "" : "*restart*") << " | " << key.meaning << " |\n";
   }
+  out << sliceReference();
   return out.str();
 }
 

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/log.h"
+#include "mediator/daemon/vgpu_slice.h"
 #include "mediator/link/executor_arguments.h"
 
 namespace vgpu::daemon {
@@ -26,6 +27,9 @@ struct Configuration {
   uint32_t mostSessions = 0;
   link::ExecutorLimits limits;
   bool strict = false;
+
+  std::string vgpuDirectory;
+  std::vector<VgpuSlice> vgpus;
 
   std::string executorProgram;  // empty: beside the daemon
   std::string driver;           // auto, cpu, nvidia, or a path
@@ -52,6 +56,7 @@ struct ConfigurationValue {
   std::string text;
   uint64_t number = 0;  // also bytes, milliseconds, a mode, 0 or 1
   std::vector<std::string> list;
+  std::vector<VgpuSlice> slices;
 };
 
 enum class KeyType {
@@ -64,7 +69,8 @@ enum class KeyType {
   Mode,
   Choice,
   TextList,
-  EndpointList
+  EndpointList,
+  SliceList
 };
 
 struct ConfigurationKey {

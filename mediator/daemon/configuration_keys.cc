@@ -63,6 +63,13 @@ constexpr ConfigurationKey kKeys[] = {
      "Make every call wait for its outcome, as VGPU_STRICT=1 does in a guest. For finding faults; slow.",
      [](Configuration& c, Value v) { c.strict = v.number != 0; }},
 
+    {"vgpus.directory", KeyType::AbsolutePath, "/run/vgpu/gpus", 0, 0, "", false,
+     "Each vGPU has a folder here, with its socket `vgpu.sock`: who is given that folder has that vGPU.",
+     [](Configuration& c, Value v) { c.vgpuDirectory = v.text; }},
+    {"vgpus.slices", KeyType::SliceList, "", 0, 0, "", true,
+     "The vGPUs: slices of physical GPUs, see below.",
+     [](Configuration& c, Value v) { c.vgpus = v.slices; }},
+
     {"executor.program", KeyType::AbsolutePath, "", 0, 0, "", true,
      "The vgpu-executor to start. Empty: the one beside vgpu-mediator.",
      [](Configuration& c, Value v) { c.executorProgram = v.text; }},

@@ -99,6 +99,40 @@ TEST(Configuration, AValueOutOfRangeIsNamedWithItsBounds) {
               ElementsAre(HasSubstr("m.yaml:1:24: sessions.ring_lines: must be a power of two")));
 }
 
+TEST(Configuration, SlicesAreRead) {
+  const ConfigurationOutcome outcome = readConfiguration(
+      "vgpus:\n  directory: /run/x\n  slices:\n"
+      "    - {name: big, memory: 40GiB}\n"
+      "    - name: h100\n      gpu: 1\n      memory: 20GiB\n      share: 25\n      count: 2\n      profile: "
+      "quarter\n");
+  ASSERT_THAT(outcome.mistakes, IsEmpty());
+  EXPECT_EQ(outcome.configuration.vgpuDirectory, "/run/x");
+  constexpr uint64_t kGiB = uint64_t{1} << 30;
+  EXPECT_THAT(outcome.configuration.vgpus, ElementsAre(VgpuSlice{"big", 0, 40 * kGiB, 100, "default"},
+                                                       VgpuSlice{"h100-0", 1, 20 * kGiB, 25, "quarter"},
+                                                       VgpuSlice{"h100-1", 1, 20 * kGiB, 25, "quarter"}));
+}
+
+TEST(Configuration, WrongSlicesAreNamedWithTheirPlace) {
+  const auto slices = [](const std::string& items) { return mistakes("vgpus: {slices: [" + items + "]}\n"); };
+  const std::string a = "{name: a, memory: 1GiB, share: 60}";
+  EXPECT_THAT(slices(a + ", " + a),
+              ElementsAre(HasSubstr("m.yaml:1:54: vgpus.slices.name: two vGPUs are named \"a\"")));
+  EXPECT_THAT(slices(a + ", {name: b, memory: 1GiB, share: 41}"),
+              ElementsAre(HasSubstr("vgpus.slices.share: the slices of GPU 0 have 101 % of it together")));
+  EXPECT_THAT(slices(a + ", {name: b, memory: 1GiB}"), ElementsAre(HasSubstr("share: is needed")));
+  EXPECT_THAT(slices("{name: a}"), ElementsAre(HasSubstr("vgpus.slices.memory: is needed")));
+  EXPECT_THAT(slices("{name: A_b, memory: 1GiB}"), ElementsAre(HasSubstr("must be lower-case letters")));
+  EXPECT_THAT(slices("{name: a, memory: 1GiB, colour: red}"),
+              ElementsAre(HasSubstr("unknown key of a slice")));
+  EXPECT_THAT(slices("{name: a, memory: much}"),
+              ElementsAre(HasSubstr("vgpus.slices.memory: must be a size")));
+  EXPECT_THAT(slices("a"), ElementsAre(HasSubstr("must be a map with name and memory")));
+  EXPECT_THAT(mistakes("", {"vgpus.slices=a"}), ElementsAre(HasSubstr("must be a list in brackets")));
+  EXPECT_THAT(mistakes("", {"vgpus.slices=[{name: a}]"}),
+              ElementsAre("command line: vgpus.slices.memory: is needed"));
+}
+
 TEST(Configuration, AllMistakesAreToldInTheFilesOrder) {
   EXPECT_THAT(mistakes("b: 1\na: 2\nlog: {level: loud}\n"),
               ElementsAre(HasSubstr(":1:1: b"), HasSubstr(":2:1: a"), HasSubstr(":3:14: log.level")));

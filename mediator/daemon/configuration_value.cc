@@ -122,7 +122,9 @@ std::string readEndpoints(const std::vector<std::string>& items) {
 
 }  // namespace
 
-bool isList(KeyType type) { return type == KeyType::TextList || type == KeyType::EndpointList; }
+bool isList(KeyType type) {
+  return type == KeyType::TextList || type == KeyType::EndpointList || type == KeyType::SliceList;
+}
 
 const char* describeType(KeyType type) {
   switch (type) {
@@ -146,6 +148,8 @@ const char* describeType(KeyType type) {
       return "a list of texts";
     case KeyType::EndpointList:
       return "a list of endpoints such as unix:/run/vgpu/mediator.sock";
+    case KeyType::SliceList:
+      return "a list of slices";
   }
   return "";
 }
@@ -155,7 +159,9 @@ std::string readValue(const ConfigurationKey& key, const std::vector<std::string
   value = {};
   if (isList(key.type)) {
     value.list = items;
-    return key.type == KeyType::EndpointList ? readEndpoints(items) : "";
+    if (key.type == KeyType::EndpointList) return readEndpoints(items);
+    return key.type == KeyType::SliceList && !items.empty() ? "must be a list in brackets: [{name: ...}]"
+                                                            : "";
   }
   const std::string& text = items.at(0);
   value.text = text;

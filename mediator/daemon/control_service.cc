@@ -40,12 +40,30 @@ void describe(const SessionView& view, api::Session& out) {
   out.set_bytes_from_guest(sample.bytesFromGuest);
   out.set_bytes_to_guest(sample.bytesToGuest);
   out.set_outstanding_submissions(sample.outstandingSubmissions);
+  out.set_vgpu(identity.vgpu);
 }
+
+void describe(const VgpuView& view, api::Vgpu& out) {
+  out.set_name(view.slice.name);
+  out.set_gpu(view.slice.gpu);
+  out.set_gpu_uuid(view.gpuUuid);
+  out.set_memory_bytes(view.slice.memoryBytes);
+  out.set_share_percent(view.slice.sharePercent);
+  out.set_profile(view.slice.profile);
+  out.set_socket(view.socketPath);
+  out.set_unhealthy(view.unhealthy);
+  out.set_used_bytes(view.usedBytes);
+  out.set_sessions(view.sessions);
+}
+
+// How soon a stream notices that its client has gone, or that the mediator ends.
+constexpr std::chrono::seconds kLookAgain{1};
 
 class Service final : public api::Control::Service {
  public:
-  Service(SessionTable& sessions, MediatorFacts facts, const std::atomic<bool>& draining)
-      : sessions_(sessions), facts_(std::move(facts)), draining_(draining) {}
+  Service(SessionTable& sessions, const VgpuTable& vgpus, MediatorFacts facts,
+          const std::atomic<bool>& draining)
+      : sessions_(sessions), vgpus_(vgpus), facts_(std::move(facts)), draining_(draining) {}
 
   grpc::Status GetStatus(ServerContext*, const api::GetStatusRequest*, api::GetStatusResponse* out) override {
     const link::DriverReport driver = sessions_.driver();
@@ -88,8 +106,22 @@ class Service final : public api::Control::Service {
     return grpc::Status::OK;
   }
 
+  grpc::Status WatchVgpus(ServerContext* context, const api::WatchVgpusRequest*,
+                          grpc::ServerWriter<api::VgpuList>* writer) override {
+    for (uint64_t told = 0; !context->IsCancelled() && !draining_;) {
+      const uint64_t generation = vgpus_.waitForChange(told, kLookAgain);
+      if (generation == told) continue;
+      told = generation;
+      api::VgpuList list;
+      for (const VgpuView& view : vgpus_.list()) describe(view, *list.add_vgpus());
+      if (!writer->Write(list)) break;
+    }
+    return grpc::Status::OK;
+  }
+
  private:
   SessionTable& sessions_;
+  const VgpuTable& vgpus_;
   const MediatorFacts facts_;
   const std::atomic<bool>& draining_;
 };
@@ -110,11 +142,12 @@ ControlServer::~ControlServer() {
 }
 
 Result<std::unique_ptr<ControlServer>> ControlServer::start(const std::string& socketPath,
-                                                            SessionTable& sessions, MediatorFacts facts) {
+                                                            SessionTable& sessions, const VgpuTable& vgpus,
+                                                            MediatorFacts facts) {
   std::unique_ptr<ControlServer> made(new ControlServer);
   made->socketPath_ = socketPath;
   made->implementation_.reset(
-      new Implementation{Service(sessions, std::move(facts), made->draining_), nullptr});
+      new Implementation{Service(sessions, vgpus, std::move(facts), made->draining_), nullptr});
   ::unlink(socketPath
                .c_str());  // of a predecessor that was killed; a living one holds the endpoints, tried before
   grpc::ServerBuilder builder;

@@ -9,6 +9,7 @@
 
 #include "base/result.h"
 #include "mediator/daemon/session_table.h"
+#include "mediator/daemon/vgpu_table.h"
 
 namespace vgpu::daemon {
 
@@ -22,7 +23,7 @@ struct MediatorFacts {
 class ControlServer {
  public:
   static Result<std::unique_ptr<ControlServer>> start(const std::string& socketPath, SessionTable& sessions,
-                                                      MediatorFacts facts);
+                                                      const VgpuTable& vgpus, MediatorFacts facts);
   ~ControlServer();  // closes connections at once and removes the socket file
 
   void setDraining() { draining_ = true; }

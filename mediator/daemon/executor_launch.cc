@@ -70,10 +70,19 @@ UniqueFd openTenantCache(const Configuration& configuration, const std::string& 
 }
 
 Result<ExecutorProcess> launchExecutor(const Configuration& configuration, const Installation& installation,
-                                       const std::string& tenant) {
+                                       const Placement& placement) {
   const DriverChoice driver = chooseDriver(configuration, installation);
-  const UniqueFd cache = openTenantCache(configuration, tenant);
+  const UniqueFd cache = openTenantCache(configuration, placement.tenant);
   link::ExecutorArguments arguments;
+  std::shared_ptr<const VgpuLease> lease;
+  if (placement.vgpu) {
+    lease = VgpuLease::take(placement.vgpu);
+    if (!lease)
+      return Error{"start an executor", "vGPU " + placement.vgpu->slice().name + " has its most sessions"};
+    arguments.hasMemoryLedger = true;
+    arguments.ledgerPlace = lease->place();
+    arguments.gpu = std::to_string(placement.vgpu->slice().gpu);
+  }
   arguments.driverLibrary = driver.library;
   arguments.sandbox = driver.sandbox;
   arguments.readablePaths = configuration.readablePaths;
@@ -94,7 +103,7 @@ Result<ExecutorProcess> launchExecutor(const Configuration& configuration, const
   const std::string program = configuration.executorProgram.empty()
                                   ? installation.programDirectory + "/vgpu-executor"
                                   : configuration.executorProgram;
-  return ExecutorProcess::start(program, arguments, cache);
+  return ExecutorProcess::start(program, arguments, cache, std::move(lease));
 }
 
 }  // namespace vgpu::daemon

@@ -27,7 +27,15 @@ DriverChoice chooseDriver(const Configuration& configuration, const Installation
 // disk that is full or read-only costs speed and nothing else.
 UniqueFd openTenantCache(const Configuration& configuration, const std::string& tenant);
 
+// For whom an executor is.
+struct Placement {
+  std::string tenant;
+  std::shared_ptr<Vgpu> vgpu;  // null: the whole of what the driver has
+
+  bool operator==(const Placement&) const = default;
+};
+
 Result<ExecutorProcess> launchExecutor(const Configuration& configuration, const Installation& installation,
-                                       const std::string& tenant);
+                                       const Placement& placement);
 
 }  // namespace vgpu::daemon

@@ -18,16 +18,16 @@ void ExecutorPool::configure(const Configuration& configuration) {
   configuration_ = configuration;
   backoff_ = 0ms;
   if (!waiting_) return;
-  const std::string tenant = waitingTenant_;
+  const Placement placement = waitingFor_;
   dropWaiting();
-  prestartLater(tenant);
+  prestartLater(placement);
 }
 
-Result<ExecutorProcess> ExecutorPool::take(const std::string& tenant) {
-  if (waiting_ && waitingTenant_ == tenant) {
+Result<ExecutorProcess> ExecutorPool::take(const Placement& placement) {
+  if (waiting_ && waitingFor_ == placement) {
     if (!reported_) onReport();
   }
-  if (waiting_ && waitingTenant_ == tenant) {
+  if (waiting_ && waitingFor_ == placement) {
     loop_.forget(waiting_->pidfd());
     loop_.forget(waiting_->control());
     ExecutorProcess taken = std::move(*waiting_);
@@ -35,20 +35,20 @@ Result<ExecutorProcess> ExecutorPool::take(const std::string& tenant) {
     return taken;
   }
   dropWaiting();
-  return launchExecutor(configuration_, installation_, tenant);
+  return launchExecutor(configuration_, installation_, placement);
 }
 
-void ExecutorPool::prestartLater(const std::string& tenant) {
+void ExecutorPool::prestartLater(const Placement& placement) {
   // One that is due stays due: sessions in quick succession would otherwise put it off for ever.
   if (timer_ != 0 || !configuration_.prestart) return;
-  timer_ = loop_.after(kPrestartDelay, [this, tenant] { prestartNow(tenant); });
+  timer_ = loop_.after(kPrestartDelay, [this, placement] { prestartNow(placement); });
 }
 
-void ExecutorPool::prestartNow(const std::string& tenant) {
+void ExecutorPool::prestartNow(const Placement& placement) {
   loop_.cancel(std::exchange(timer_, 0));
   if (waiting_ || stopped_) return;
-  waitingTenant_ = tenant;
-  Result<ExecutorProcess> started = launchExecutor(configuration_, installation_, tenant);
+  waitingFor_ = placement;
+  Result<ExecutorProcess> started = launchExecutor(configuration_, installation_, placement);
   if (!started) return retryAfterFailure(started.error().message());
   waiting_.emplace(std::move(*started));
   reported_ = false;
@@ -67,11 +67,15 @@ void ExecutorPool::onReport() {
   if (!report) return;
   reported_ = true;
   backoff_ = 0ms;
-  const link::DriverReport& driver = *report.value();
+  link::DriverReport driver = *report.value();
+  // On a vGPU it sees one GPU; what there is beside that is known from others.
+  if (!waitingFor_.vgpu && driver.failure.empty()) devices_ = driver.devices;
+  if (waitingFor_.vgpu && driver.failure.empty() && !devices_.empty()) driver.devices = devices_;
   if (!driver.failure.empty() && driver.failure != table_.driver().failure) {
     log::error("the driver does not work", {{"reason", driver.failure}});
   }
   table_.setDriver(driver);
+  vgpus_.setDriver(driver);
   if (!configuration_.prestart) dropWaiting();  // it was only asked what there is
 }
 
@@ -90,7 +94,7 @@ void ExecutorPool::retryAfterFailure(const std::string& reason) {
   log::error("an executor did not start", {{"reason", reason}, {"next_try_ms", backoff_.count()}});
   loop_.cancel(std::exchange(timer_, 0));
   if (configuration_.prestart)
-    timer_ = loop_.after(backoff_, [this, tenant = waitingTenant_] { prestartNow(tenant); });
+    timer_ = loop_.after(backoff_, [this, placement = waitingFor_] { prestartNow(placement); });
 }
 
 void ExecutorPool::dropWaiting() {

@@ -24,17 +24,21 @@ constexpr int kExecFailed = 127;
 
 // In the child, between fork and exec: async-signal-safe only, and by system calls directly, because under a
 // sanitizer the C library's functions take locks that another thread may have held at the fork.
-[[noreturn]] void becomeExecutor(const char* program, std::array<int, 4> fds, pid_t daemon) {
+[[noreturn]] void becomeExecutor(const char* program, std::array<int, 5> fds, pid_t daemon) {
   link::arrangeBeforeExec(daemon);
   for (int& fd : fds) {
     if (fd >= 0) fd = static_cast<int>(::syscall(SYS_fcntl, fd, F_DUPFD, kParkedFrom));
   }
   constexpr int kPlaces[] = {link::kControlFd, link::kArgumentsFd, link::kStatisticsFd,
-                             link::kCacheDirectoryFd};
+                             link::kCacheDirectoryFd, link::kMemoryLedgerFd};
   for (size_t i = 0; i < fds.size(); ++i) {
-    if (fds[i] >= 0) ::syscall(SYS_dup2, fds[i], kPlaces[i]);
+    if (fds[i] >= 0) {
+      ::syscall(SYS_dup2, fds[i], kPlaces[i]);
+    } else {
+      ::syscall(SYS_close, kPlaces[i]);
+    }
   }
-  ::syscall(SYS_close_range, fds[3] >= 0 ? link::kFirstFreeFd : link::kCacheDirectoryFd, ~0U, 0);
+  ::syscall(SYS_close_range, link::kFirstFreeFd, ~0U, 0);
   const char* const arguments[] = {program, nullptr};
   ::syscall(SYS_execve, program, arguments, environ);
   ::syscall(SYS_exit_group, kExecFailed);
@@ -54,7 +58,8 @@ std::string ExecutorEnd::text() const {
 
 Result<ExecutorProcess> ExecutorProcess::start(const std::string& program,
                                                const link::ExecutorArguments& arguments,
-                                               const UniqueFd& cacheDirectory) {
+                                               const UniqueFd& cacheDirectory,
+                                               std::shared_ptr<const VgpuLease> lease) {
   if (::access(program.c_str(), X_OK) < 0) return errnoError("execute " + program);
   Result<UniqueFd> encoded = link::encodeArguments(arguments);
   if (!encoded) return encoded.error();
@@ -67,8 +72,9 @@ Result<ExecutorProcess> ExecutorProcess::start(const std::string& program,
   ExecutorProcess process;
   process.control_.reset(sockets[0]);
   UniqueFd executorEnd(sockets[1]);
-  const std::array<int, 4> fds = {executorEnd.get(), encoded->get(), statistics->get(),
-                                  arguments.hasCacheDirectory ? cacheDirectory.get() : -1};
+  const std::array<int, 5> fds = {executorEnd.get(), encoded->get(), statistics->get(),
+                                  arguments.hasCacheDirectory ? cacheDirectory.get() : -1,
+                                  lease ? lease->vgpu().ledger().fd() : -1};
   const pid_t daemon = ::getpid();
   process.pid_ = ::_Fork();  // without the handlers that gRPC hangs into fork
   if (process.pid_ == 0) becomeExecutor(program.c_str(), fds, daemon);
@@ -76,6 +82,7 @@ Result<ExecutorProcess> ExecutorProcess::start(const std::string& program,
   process.pidfd_.reset(static_cast<int>(::syscall(SYS_pidfd_open, process.pid_, 0)));
   if (!process.pidfd_.valid()) return errnoError("pidfd of an executor");
   process.statistics_ = std::move(*statistics);
+  process.lease_ = std::move(lease);
   return process;
 }
 
@@ -101,6 +108,7 @@ std::optional<ExecutorEnd> ExecutorProcess::reap() {
     return std::nullopt;
   if (info.si_pid == 0) return std::nullopt;
   pidfd_.reset();
+  lease_.reset();
   return ExecutorEnd{info.si_code != CLD_EXITED, info.si_status};
 }
 

@@ -5,12 +5,14 @@
 
 #include <sys/types.h>
 
+#include <memory>
 #include <optional>
 #include <string>
 
 #include "base/clock.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
+#include "mediator/daemon/vgpu_table.h"
 #include "mediator/link/executor_arguments.h"
 #include "mediator/link/executor_exit.h"
 #include "mediator/link/session_assignment.h"
@@ -30,9 +32,11 @@ struct ExecutorEnd {
 
 class ExecutorProcess {
  public:
-  // Starts `program`. `cacheDirectory` may be invalid. The statistics page is kept open for reading.
+  // Starts `program`. `cacheDirectory` may be invalid; without a vGPU `lease` is null. The statistics page is
+  // kept open for reading, the lease until the process has ended.
   static Result<ExecutorProcess> start(const std::string& program, const link::ExecutorArguments& arguments,
-                                       const UniqueFd& cacheDirectory);
+                                       const UniqueFd& cacheDirectory,
+                                       std::shared_ptr<const VgpuLease> lease = nullptr);
 
   ExecutorProcess(ExecutorProcess&&) noexcept = default;
   ExecutorProcess& operator=(ExecutorProcess&&) = delete;
@@ -56,6 +60,7 @@ class ExecutorProcess {
 
   pid_t pid_ = -1;
   UniqueFd pidfd_, control_, statistics_;
+  std::shared_ptr<const VgpuLease> lease_;
   MonotonicTime started_ = now();
 };
 

@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <filesystem>
@@ -37,7 +38,7 @@ std::string withPort(const std::string& address, int port) {
 Mediator::Mediator(EventLoop& loop, MediatorOptions options, Installation installation)
     : loop_(loop),
       options_(std::move(options)),
-      pool_(loop, table_, std::move(installation)),
+      pool_(loop, table_, vgpus_, std::move(installation)),
       presence_(loop, [this] { considerIdleExit(); }) {}
 
 Mediator::~Mediator() {
@@ -63,7 +64,7 @@ Status Mediator::start(const Configuration& configuration) {
   pool_.configure(configuration);
   // Whoever starts a mediator for himself is the first to come; and an executor tells which devices there
   // are.
-  pool_.prestartNow("uid-" + std::to_string(::geteuid()));
+  pool_.prestartNow({"uid-" + std::to_string(::geteuid()), nullptr});
   considerIdleExit();
   const DriverChoice driver = chooseDriver(configuration_, pool_.installation());
   log::info("mediator is ready", {{"endpoint", listeners_.front()->text},
@@ -75,53 +76,79 @@ Status Mediator::start(const Configuration& configuration) {
 
 Status Mediator::listen(const Configuration& configuration) {
   for (const std::string& text : configuration.endpoints) {
-    auto listener = std::make_unique<Listener>();
-    Result<transport::Endpoint> endpoint = transport::parseEndpoint(text);
-    if (!endpoint) return endpoint.error();
-    listener->endpoint = std::move(*endpoint);
-    listener->text = text;
-    const bool isUnix = listener->endpoint.family == transport::Endpoint::Family::Unix;
-    if (isUnix) {
-      std::error_code failed;  // listening names the path if this did not help
-      std::filesystem::create_directories(std::filesystem::path(listener->endpoint.path).parent_path(),
-                                          failed);
-    }
-    Result<UniqueFd> socket = transport::listenOn(listener->endpoint, configuration.socketMode);
-    if (!socket) return socket.error();
-    listener->socket = std::move(*socket);
-    if (!isUnix && listener->endpoint.port == 0) {
-      if (const auto port = transport::boundPort(listener->socket.get()))
-        listener->endpoint.port = port.value();
-      listener->text = listener->endpoint.text();
-    }
-    Status watched = loop_.watch(listener->socket.get(), [this, raw = listener.get()] { acceptGuest(*raw); });
-    if (!watched) return watched;
-    if (isUnix && presence_.holders() == 0 && listeners_.empty()) {
-      Status present = presence_.listen(listener->endpoint.path + ".presence", configuration.socketMode,
-                                        options_.idleExit.has_value());
-      if (!present) return present;
-    }
-    listeners_.push_back(std::move(listener));
+    auto listener = listenAt(text, nullptr);
+    if (!listener) return listener.error();
+    const transport::Endpoint& endpoint = (*listener)->endpoint;
+    if (endpoint.family != transport::Endpoint::Family::Unix || listeners_.size() != 1) continue;
+    Status present = presence_.listen(endpoint.path + ".presence", configuration.socketMode,
+                                      options_.idleExit.has_value());
+    if (!present) return present;
+  }
+  return updateVgpus(configuration);
+}
+
+Result<Mediator::Listener*> Mediator::listenAt(const std::string& text, std::shared_ptr<Vgpu> vgpu) {
+  auto listener = std::make_unique<Listener>();
+  Result<transport::Endpoint> endpoint = transport::parseEndpoint(text);
+  if (!endpoint) return endpoint.error();
+  listener->endpoint = std::move(*endpoint);
+  listener->text = text;
+  listener->vgpu = std::move(vgpu);
+  const bool isUnix = listener->endpoint.family == transport::Endpoint::Family::Unix;
+  if (isUnix) {
+    std::error_code failed;  // listening names the path if this did not help
+    std::filesystem::create_directories(std::filesystem::path(listener->endpoint.path).parent_path(), failed);
+  }
+  Result<UniqueFd> socket = transport::listenOn(listener->endpoint, configuration_.socketMode);
+  if (!socket) return socket.error();
+  listener->socket = std::move(*socket);
+  if (!isUnix && listener->endpoint.port == 0) {
+    if (const auto port = transport::boundPort(listener->socket.get()))
+      listener->endpoint.port = port.value();
+    listener->text = listener->endpoint.text();
+  }
+  Status watched = loop_.watch(listener->socket.get(), [this, raw = listener.get()] { acceptGuest(*raw); });
+  if (!watched) return watched.error();
+  return listeners_.emplace_back(std::move(listener)).get();
+}
+
+// Sessions of a vGPU that is no more go on; nobody new gets it. Its folder stays: a pod may have it mounted.
+Status Mediator::updateVgpus(const Configuration& configuration) {
+  auto changes = vgpus_.update(configuration.vgpus, configuration_.vgpuDirectory);
+  if (!changes) return changes.error();
+  for (const auto& gone : changes->removed) {
+    const auto listener = std::ranges::find(listeners_, gone, &Listener::vgpu);
+    if (listener == listeners_.end()) continue;
+    close(**listener);
+    listeners_.erase(listener);
+    log::info("vGPU removed", {{"vgpu", gone->slice().name}});
+  }
+  for (const auto& made : changes->added) {
+    auto listener = listenAt("unix:" + made->socketPath(), made);
+    if (!listener) return listener.error();
+    log::info("vGPU added", {{"vgpu", made->slice().name}, {"endpoint", (*listener)->text}});
   }
   return success();
 }
 
 Status Mediator::startServices() {
   if (configuration_.metricsAddress != "off") {
-    auto metrics = MetricsServer::start(configuration_.metricsAddress, table_);
+    auto metrics = MetricsServer::start(configuration_.metricsAddress, table_, vgpus_);
     if (!metrics) return metrics.error();
     metrics_ = std::move(*metrics);
     metricsAddress_ = withPort(configuration_.metricsAddress, metrics_->port());
   }
   if (!configuration_.controlSocket.empty()) {
     MediatorFacts facts;
-    for (const auto& listener : listeners_) facts.endpoints.push_back(listener->text);
+    for (const auto& listener : listeners_) {
+      if (!listener->vgpu) facts.endpoints.push_back(listener->text);
+    }
     facts.driverLibrary = chooseDriver(configuration_, pool_.installation()).library;
     facts.metricsAddress = metricsAddress_;
     std::error_code failed;
     std::filesystem::create_directories(std::filesystem::path(configuration_.controlSocket).parent_path(),
                                         failed);
-    auto control = ControlServer::start(configuration_.controlSocket, table_, std::move(facts));
+    auto control = ControlServer::start(configuration_.controlSocket, table_, vgpus_, std::move(facts));
     if (!control) return control.error();
     control_ = std::move(*control);
   }
@@ -130,13 +157,14 @@ Status Mediator::startServices() {
 
 void Mediator::closeListeners() {
   presence_.stop();
-  for (const auto& listener : listeners_) {
-    // Before closing: afterwards the name may be a successor's.
-    if (listener->endpoint.family == transport::Endpoint::Family::Unix)
-      ::unlink(listener->endpoint.path.c_str());
-    loop_.forget(listener->socket.get());
-  }
+  for (const auto& listener : listeners_) close(*listener);
   listeners_.clear();
+}
+
+void Mediator::close(const Listener& listener) {
+  // Before closing: afterwards the name may be a successor's.
+  if (listener.endpoint.family == transport::Endpoint::Family::Unix) ::unlink(listener.endpoint.path.c_str());
+  loop_.forget(listener.socket.get());
 }
 
 void Mediator::acceptGuest(const Listener& listener) {
@@ -148,13 +176,14 @@ void Mediator::acceptGuest(const Listener& listener) {
   }
   const bool isTcp = listener.endpoint.family == transport::Endpoint::Family::Tcp;
   Peer peer = isTcp ? identifyTcpPeer() : identifyUnixPeer(socket.get());
+  if (listener.vgpu) peer.tenant += "-" + listener.vgpu->slice().name;
   if (sessions_.size() >= configuration_.mostSessions) {
     return refuse(std::move(socket), Refusal::TooManySessions,
                   "the mediator serves its most sessions already (sessions.max is " +
                       std::to_string(configuration_.mostSessions) + ")");
   }
   if (const std::string failure = table_.driver().failure; !failure.empty()) {
-    pool_.prestartNow(peer.tenant);  // it may have been mended since
+    pool_.prestartNow({peer.tenant, listener.vgpu});  // it may have been mended since
     return refuse(std::move(socket), Refusal::NoDriver, "the mediator's driver does not work: " + failure);
   }
   beginSession(listener, std::move(peer), std::move(socket));
@@ -168,7 +197,7 @@ void Mediator::refuse(UniqueFd socket, Refusal refusal, const std::string& reaso
 
 void Mediator::beginSession(const Listener& listener, Peer peer, UniqueFd socket) {
   const bool isTcp = listener.endpoint.family == transport::Endpoint::Family::Tcp;
-  Result<ExecutorProcess> executor = pool_.take(peer.tenant);
+  Result<ExecutorProcess> executor = pool_.take({peer.tenant, listener.vgpu});
   const uint64_t id = ++lastSession_;
   Status assigned = executor ? executor->assign({id, isTcp ? link::GuestSocket::Tcp : link::GuestSocket::Unix,
                                                  listener.text, peer.uid, peer.process},
@@ -183,6 +212,10 @@ void Mediator::beginSession(const Listener& listener, Peer peer, UniqueFd socket
   identity.id = id;
   identity.endpoint = listener.text;
   identity.tenant = peer.tenant;
+  if (listener.vgpu) {
+    identity.vgpu = listener.vgpu->slice().name;
+    ++listener.vgpu->sessions;
+  }
   identity.peerUid = peer.uid;
   identity.peerProcess = peer.process;
   identity.executorProcess = executor->pid();
@@ -192,8 +225,8 @@ void Mediator::beginSession(const Listener& listener, Peer peer, UniqueFd socket
                               {"tenant", peer.tenant},
                               {"guest_process", peer.process},
                               {"executor", executor->pid()}});
-  pool_.prestartLater(peer.tenant);
-  sessions_.emplace(id, Session{std::move(*executor), std::move(peer), listener.text, 0});
+  pool_.prestartLater({peer.tenant, listener.vgpu});
+  sessions_.emplace(id, Session{std::move(*executor), std::move(peer), listener.text, listener.vgpu, 0});
   loop_.cancel(idleTimer_);
   watchSession(id);
 }
@@ -233,6 +266,7 @@ void Mediator::onExecutorEnd(uint64_t id) {
   loop_.forget(pidfd);
   loop_.cancel(session.killTimer);
   if (session.peer.pidfd.valid()) loop_.forget(session.peer.pidfd.get());
+  if (session.vgpu) --session.vgpu->sessions;
   sessions_.erase(found);
 
   const link::SessionSample last = table_.end(id);
@@ -293,7 +327,11 @@ void Mediator::reload() {
   for (const std::string& key : keysForNextStart(configuration_, *wanted)) {
     log::warning("a changed key takes effect at the next start", {{"key", key}});
   }
+  const std::string directory = configuration_.vgpuDirectory;
   configuration_ = *wanted;
+  configuration_.vgpuDirectory = directory;  // until the next start
+  if (Status status = updateVgpus(configuration_); !status)
+    log::error("the vGPUs cannot be changed", {{"reason", status.error().message()}});
   link::installLogSink(configuration_.logFormat, configuration_.logLevel, "mediator");
   pool_.configure(configuration_);
   log::info("configuration read again", {{"file", options_.configurationFile}});

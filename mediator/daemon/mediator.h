@@ -17,6 +17,7 @@
 #include "mediator/daemon/peer.h"
 #include "mediator/daemon/presence.h"
 #include "mediator/daemon/session_table.h"
+#include "mediator/daemon/vgpu_table.h"
 #include "transport/carrier/endpoint.h"
 
 namespace vgpu::daemon {
@@ -43,15 +44,20 @@ class Mediator {
     transport::Endpoint endpoint;
     std::string text;
     UniqueFd socket;
+    std::shared_ptr<Vgpu> vgpu;  // null: an endpoint of `endpoints`
   };
   struct Session {
     ExecutorProcess executor;
     Peer peer;
     std::string endpoint;
+    std::shared_ptr<Vgpu> vgpu;
     EventLoop::TimerId killTimer = 0;
   };
 
   Status listen(const Configuration& configuration);
+  Result<Listener*> listenAt(const std::string& text, std::shared_ptr<Vgpu> vgpu);
+  Status updateVgpus(const Configuration& configuration);
+  void close(const Listener& listener);
   Status startServices();
   void closeListeners();
   void acceptGuest(const Listener& listener);
@@ -68,6 +74,7 @@ class Mediator {
   const MediatorOptions options_;
   Configuration configuration_;
   SessionTable table_;
+  VgpuTable vgpus_;
   ExecutorPool pool_;
   Presence presence_;
   std::vector<std::unique_ptr<Listener>> listeners_;

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <gmock/gmock.h>
+#include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -10,7 +11,9 @@
 #include <sys/wait.h>
 
 #include <csignal>
+#include <filesystem>
 
+#include "control.grpc.pb.h"
 #include "mediator/daemon/testing/mediator_process.h"
 
 namespace vgpu::daemon {
@@ -18,6 +21,7 @@ namespace {
 
 using namespace std::chrono_literals;
 using testing::HasSubstr;
+namespace api = vgpu::control::v1;
 
 constexpr const char* kCall = "vgpu_calls_total{call=\"cuMemGetInfo_v2\"}";
 
@@ -79,6 +83,81 @@ TEST(Mediator, AnExecutorThatLiesInItsStatisticsHarmsNobodysNumbers) {
   EXPECT_THAT(text, HasSubstr("200 OK"));
   EXPECT_THAT(text, HasSubstr("vgpu_calls_total{call=\"unknown\"}"));
   EXPECT_LT(text.size(), 200'000u);
+}
+
+// The lists of WatchVgpus until one satisfies the condition; false when none did in ten seconds.
+bool watched(const MediatorProcess& mediator, const std::function<bool(const api::VgpuList&)>& condition) {
+  const auto channel =
+      grpc::CreateChannel("unix:" + mediator.controlPath(), grpc::InsecureChannelCredentials());
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + 10s);
+  const auto reader = api::Control::NewStub(channel)->WatchVgpus(&context, {});
+  bool satisfied = false;
+  for (api::VgpuList list; !satisfied && reader->Read(&list);) satisfied = condition(list);
+  context.TryCancel();
+  return satisfied;
+}
+
+// The watched list in short: each vGPU's name and whether it is in order.
+std::string inShort(const api::VgpuList& list) {
+  std::string text;
+  for (const api::Vgpu& vgpu : list.vgpus()) text += vgpu.name() + (vgpu.unhealthy().empty() ? "+ " : "- ");
+  return text;
+}
+
+TEST(Mediator, WhoReachesAVgpusSocketHasThatVgpu) {
+  char folder[] = "/tmp/vgpu-test-XXXXXX";
+  const std::string directory = ::mkdtemp(folder);
+  {
+    MediatorProcess mediator(
+        {"--set=vgpus.directory=" + directory,
+         "--set=vgpus.slices=[{name: a, memory: 1GiB, share: 10}, {name: b, memory: 2GiB, share: 20}]"});
+    ASSERT_EQ(mediator.readiness(), "ready") << mediator.log();
+    EXPECT_TRUE(watched(mediator, [](const api::VgpuList& list) { return inShort(list) == "a+ b+ "; }));
+    UniqueFd first = MediatorProcess::connect(directory + "/a/vgpu.sock"),
+             second = MediatorProcess::connect(directory + "/b/vgpu.sock");
+    ASSERT_TRUE(tell(first.get(), 'a') && tell(second.get(), 'c'));
+    EXPECT_EQ(mediator.metric("vgpu_sessions_on_vgpu{vgpu=\"a\"}"), 1);
+    EXPECT_EQ(mediator.metric("vgpu_session_allocated_bytes{session=\"1\",program=\"letters\",vgpu=\"a\"}"),
+              1 << 20);
+    first.reset();
+    EXPECT_TRUE(eventually([&] { return mediator.metric("vgpu_sessions_on_vgpu{vgpu=\"a\"}") == 0; }));
+    EXPECT_EQ(mediator.metric("vgpu_sessions_on_vgpu{vgpu=\"b\"}"), 1);
+  }
+  std::filesystem::remove_all(directory);
+}
+
+// vGPUs come, change and go at SIGHUP; who watches is told; the guest of one that goes stays.
+TEST(Mediator, VgpusChangeAtReload) {
+  char folder[] = "/tmp/vgpu-test-XXXXXX";
+  const std::string directory = ::mkdtemp(folder);
+  {
+    MediatorProcess mediator({"--set=vgpus.directory=" + directory});
+    const auto reload = [&](const std::string& slices) {
+      mediator.writeConfiguration("vgpus:\n  slices: [" + slices + "]\n");
+      mediator.signal(SIGHUP);
+    };
+    const auto becomes = [&](const std::string& wanted) {
+      return watched(mediator, [&](const api::VgpuList& list) { return inShort(list) == wanted; });
+    };
+    EXPECT_TRUE(becomes(""));
+    reload("{name: a, memory: 1GiB, share: 10}, {name: far, gpu: 7, memory: 1GiB}");
+    EXPECT_TRUE(becomes("a+ far- "));
+    UniqueFd guest = MediatorProcess::connect(directory + "/a/vgpu.sock");
+    ASSERT_TRUE(tell(guest.get(), 'c'));
+    reload("{name: a, memory: 60GiB, share: 10}, {name: b, memory: 60GiB, share: 10}");
+    EXPECT_TRUE(becomes("a- b- "));  // more than the device has
+    EXPECT_EQ(mediator.metric("vgpu_memory_limit_bytes{vgpu=\"a\"}"), 60.0 * (1 << 30));
+    reload("{name: b, memory: 60GiB, share: 200}");  // a mistake: nothing changes
+    EXPECT_TRUE(
+        eventually([&] { return mediator.log().find("configuration refused") != std::string::npos; }));
+    EXPECT_TRUE(becomes("a- b- "));
+    reload("{name: b, memory: 60GiB, share: 10}");
+    EXPECT_TRUE(becomes("b+ "));
+    EXPECT_FALSE(MediatorProcess::connect(directory + "/a/vgpu.sock").valid());
+    EXPECT_TRUE(tell(guest.get(), 'c'));
+  }
+  std::filesystem::remove_all(directory);
 }
 
 // The guest is a process that connects, forks a child that keeps the socket, and is killed.

@@ -108,7 +108,8 @@ void collectLiving(const std::vector<SessionView>& living, std::vector<MetricFam
     queued += sample.queueDepth;
     outstanding += sample.outstandingSubmissions;
     if (i >= kMostSessionSeries) continue;
-    const Labels labels = {{"session", std::to_string(identity.id)}, {"program", sample.program}};
+    Labels labels = {{"session", std::to_string(identity.id)}, {"program", sample.program}};
+    if (!identity.vgpu.empty()) labels.push_back({"vgpu", identity.vgpu});
     add(allocated, sample.allocatedBytes, labels);
     add(pinned, sample.pinnedBytes, labels);
   }
@@ -121,6 +122,29 @@ void collectLiving(const std::vector<SessionView>& living, std::vector<MetricFam
                        MetricType::Gauge, outstanding));
 }
 
+void collectVgpus(const std::vector<VgpuView>& vgpus, std::vector<MetricFamily>& out) {
+  MetricFamily info = family("vgpu_info", "What a vGPU is.", MetricType::Gauge);
+  MetricFamily limit = family("vgpu_memory_limit_bytes", "Device memory that a vGPU has.", MetricType::Gauge);
+  MetricFamily used =
+      family("vgpu_memory_used_bytes", "Device memory that the sessions of a vGPU hold.", MetricType::Gauge);
+  MetricFamily healthy = family("vgpu_healthy", "Whether a vGPU is in order: 1, or 0.", MetricType::Gauge);
+  MetricFamily sessions = family("vgpu_sessions_on_vgpu", "Guest processes on a vGPU.", MetricType::Gauge);
+  for (const VgpuView& view : vgpus) {
+    const Labels labels = {{"vgpu", view.slice.name}};
+    add(info, 1,
+        {{"vgpu", view.slice.name},
+         {"gpu", std::to_string(view.slice.gpu)},
+         {"gpu_uuid", view.gpuUuid},
+         {"profile", view.slice.profile},
+         {"share_percent", std::to_string(view.slice.sharePercent)}});
+    add(limit, view.slice.memoryBytes, labels);
+    add(used, view.usedBytes, labels);
+    add(healthy, view.unhealthy.empty() ? 1 : 0, labels);
+    add(sessions, view.sessions, labels);
+  }
+  for (MetricFamily* each : {&info, &limit, &used, &healthy, &sessions}) out.push_back(std::move(*each));
+}
+
 }  // namespace
 
 std::vector<MetricFamily> Metrics::Collect() const {
@@ -128,6 +152,7 @@ std::vector<MetricFamily> Metrics::Collect() const {
   const Totals totals = sessions_.totals(living);
   std::vector<MetricFamily> out;
   collectLiving(living, out);
+  collectVgpus(vgpus_.list(), out);
   collectCalls(totals, out);
   collectBytes(totals, out);
   collectLatency(totals, out);
@@ -161,7 +186,8 @@ std::string metricsReference() {
       "believes an executor's counters only upwards and no faster than a machine could count.\n\n"
       "| metric | type | meaning |\n| --- | --- | --- |\n";
   SessionTable none;
-  for (const MetricFamily& each : Metrics(none).Collect()) {
+  const VgpuTable noVgpus;
+  for (const MetricFamily& each : Metrics(none, noVgpus).Collect()) {
     const char* type = each.type == MetricType::Counter ? "counter"
                        : each.type == MetricType::Gauge ? "gauge"
                                                         : "histogram";
@@ -171,9 +197,9 @@ std::string metricsReference() {
 }
 
 Result<std::unique_ptr<MetricsServer>> MetricsServer::start(const std::string& address,
-                                                            SessionTable& sessions) {
+                                                            SessionTable& sessions, const VgpuTable& vgpus) {
   auto server = std::make_unique<MetricsServer>();
-  server->metrics_ = std::make_shared<Metrics>(sessions);
+  server->metrics_ = std::make_shared<Metrics>(sessions, vgpus);
   try {
     server->exposer_ = std::make_unique<prometheus::Exposer>(address, 1);
     server->exposer_->RegisterCollectable(server->metrics_);

@@ -13,16 +13,18 @@
 
 #include "base/result.h"
 #include "mediator/daemon/session_table.h"
+#include "mediator/daemon/vgpu_table.h"
 
 namespace vgpu::daemon {
 
 class Metrics : public prometheus::Collectable {
  public:
-  explicit Metrics(SessionTable& sessions) : sessions_(sessions) {}
+  Metrics(SessionTable& sessions, const VgpuTable& vgpus) : sessions_(sessions), vgpus_(vgpus) {}
   std::vector<prometheus::MetricFamily> Collect() const override;
 
  private:
   SessionTable& sessions_;
+  const VgpuTable& vgpus_;
 };
 
 // docs/metrics.md.
@@ -31,7 +33,8 @@ std::string metricsReference();
 // Serves them at "HOST:PORT"; port 0 takes a free one.
 class MetricsServer {
  public:
-  static Result<std::unique_ptr<MetricsServer>> start(const std::string& address, SessionTable& sessions);
+  static Result<std::unique_ptr<MetricsServer>> start(const std::string& address, SessionTable& sessions,
+                                                      const VgpuTable& vgpus);
   int port() const;
 
  private:

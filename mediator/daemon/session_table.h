@@ -23,6 +23,7 @@ struct SessionIdentity {
   uint64_t id = 0;
   std::string endpoint;
   std::string tenant;
+  std::string vgpu;  // empty: none, but the whole of what the driver has
   uint32_t peerUid = 0;
   int32_t peerProcess = 0;  // 0: not visible from here
   int32_t executorProcess = 0;

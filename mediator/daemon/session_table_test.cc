@@ -18,6 +18,8 @@ struct TestSession {
   link::StatisticsReader reader() { return link::StatisticsReader(UniqueFd(::dup(memfd.get()))); }
 };
 
+const VgpuTable kNoVgpus;
+
 SessionIdentity identity(uint64_t id) {
   SessionIdentity made;
   made.id = id;
@@ -72,7 +74,7 @@ TEST(Metrics, SeriesOfSessionsAreBounded) {
   SessionTable table;
   TestSession session;
   for (uint64_t id = 1; id <= 300; ++id) table.begin(identity(id), session.reader());
-  for (const auto& family : Metrics(table).Collect()) {
+  for (const auto& family : Metrics(table, kNoVgpus).Collect()) {
     if (family.name == "vgpu_session_allocated_bytes") EXPECT_EQ(family.metric.size(), 256u);
     if (family.name == "vgpu_sessions") EXPECT_EQ(family.metric.at(0).gauge.value, 300);
   }
@@ -84,7 +86,7 @@ TEST(Metrics, AHistogramAddsUp) {
   table.begin(identity(1), session.reader());
   session.writer->timeCall(link::CallClass::Call, std::chrono::nanoseconds(300));
   session.writer->timeCall(link::CallClass::Call, std::chrono::hours(1));
-  const std::string text = prometheus::TextSerializer().Serialize(Metrics(table).Collect());
+  const std::string text = prometheus::TextSerializer().Serialize(Metrics(table, kNoVgpus).Collect());
   EXPECT_NE(text.find("vgpu_call_duration_seconds_bucket{class=\"call\",le=\"5.12e-07\"} 1"),
             std::string::npos)
       << text;
@@ -97,7 +99,7 @@ TEST(Metrics, AProgramsNameCannotForgeALine) {
   TestSession session;
   session.writer->setProgram("x\"} 1\nvgpu_forged 1");
   table.begin(identity(1), session.reader());
-  const std::string text = prometheus::TextSerializer().Serialize(Metrics(table).Collect());
+  const std::string text = prometheus::TextSerializer().Serialize(Metrics(table, kNoVgpus).Collect());
   EXPECT_EQ(text.find("\nvgpu_forged"), std::string::npos);
   EXPECT_NE(text.find("program=\"x\\\"} 1?vgpu_forged 1\""), std::string::npos) << text;
 }

@@ -7,6 +7,7 @@
 #include <map>
 
 #include "base/mapping.h"
+#include "mediator/executor/memory_budget.h"
 #include "protocol/abi/cuda.h"
 
 namespace vgpu::executor {
@@ -21,6 +22,7 @@ struct MemoryBlock {
   MemoryKind kind = MemoryKind::Device;
   ContextObject* context = nullptr;           // current when it was made
   CUmemGenericAllocationHandle physical = 0;  // of Device
+  SharedMemoryShare share;                    // of Device and Mapped
   Mapping host;                               // of Host, Managed and Shadow
   const void* owner = nullptr;                // module or library of a Global
   bool managedGlobal = false;                 // a Global that the driver keeps readable by the host

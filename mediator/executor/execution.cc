@@ -34,6 +34,7 @@ Execution::Execution(const Driver& driverTable, transport::HostChannel& hostChan
       channel(hostChannel),
       statistics(page),
       settings(executionSettings),
+      memory(page, executionSettings.memoryBytes, executionSettings.vgpu),
       workers(hostChannel.limits().threads + 8),
       completions(driverTable, *this),
       staging(driverTable, executionSettings.spillBytes),

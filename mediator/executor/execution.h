@@ -19,6 +19,7 @@
 #include "mediator/executor/completion.h"
 #include "mediator/executor/driver.h"
 #include "mediator/executor/inbox.h"
+#include "mediator/executor/memory_budget.h"
 #include "mediator/executor/objects.h"
 #include "mediator/executor/staging.h"
 #include "mediator/executor/submission.h"
@@ -31,7 +32,8 @@ namespace vgpu::executor {
 class OutputForwarder;
 
 struct ExecutionSettings {
-  uint64_t memoryBytes = 0;  // device memory of the session; 0: what the device has
+  uint64_t memoryBytes = 0;           // device memory of the session; 0: what the device has
+  link::LedgerPlace* vgpu = nullptr;  // the session's place in its vGPU's memory; borrowed
   uint64_t pinnedBytes = uint64_t{8} << 30;
   uint64_t spillBytes = uint64_t{256} << 20;  // staging and held data
   uint32_t heldOperations = 16384;
@@ -78,6 +80,7 @@ class Execution final : private transport::UploadPlaces {
   transport::HostChannel& channel;
   link::StatisticsPage& statistics;
   const ExecutionSettings settings;
+  MemoryBudget memory;
   Objects objects;
   AddressMap addresses;
   Blobs blobs;

@@ -7,6 +7,7 @@
 #include <tuple>
 #include <utility>
 
+#include "mediator/executor/array_size.h"
 #include "mediator/executor/handlers.h"
 #include "mediator/executor/host_role.h"
 
@@ -62,7 +63,7 @@ void settledWith(Binding&, Call&, CUresult, auto) {}
 template <class Call>
 void settledWith(Binding& binding, Call& call, CUresult status, Number<protocol::call::cuMemMap>) {
   noteMapping(binding.execution, binding.submission, call.template get<0>().value,
-              call.template get<1>().value, status == CUDA_SUCCESS);
+              call.template get<1>().value, binding.share, status == CUDA_SUCCESS);
 }
 // Before the driver is called; false: the row has answered by itself, or will.
 template <class Call>
@@ -261,10 +262,34 @@ bool prepared(Binding&, Call& call, Number<protocol::call::cuStreamBeginCapture_
   call.template get<1>().value = CU_STREAM_CAPTURE_MODE_RELAXED;
   return true;
 }
+// Takes the memory of what the call is about to make; it goes back by itself when the call fails.
+inline bool takesMemory(Binding& binding, uint64_t sizeBytes) {
+  binding.share = binding.execution.memory.take(sizeBytes);
+  if (!binding.share) binding.execution.reply(binding.submission, CUDA_ERROR_OUT_OF_MEMORY);
+  return binding.share != nullptr;
+}
 template <class Call>
-bool prepared(Binding&, Call& call, Number<protocol::call::cuMemCreate>) {
+bool prepared(Binding& binding, Call& call, Number<protocol::call::cuMemCreate>) {
   call.template get<2>().value.win32HandleMetaData = nullptr;
-  return true;
+  return takesMemory(binding, call.template get<1>().value);
+}
+template <class Call>
+bool prepared(Binding& binding, Call& call, Number<protocol::call::cuArrayCreate_v2>) {
+  const CUDA_ARRAY_DESCRIPTOR& flat = call.template get<1>().value;
+  return takesMemory(binding, arrayBytes({.Width = flat.Width,
+                                          .Height = flat.Height,
+                                          .Depth = 0,
+                                          .Format = flat.Format,
+                                          .NumChannels = flat.NumChannels,
+                                          .Flags = 0}));
+}
+template <class Call>
+bool prepared(Binding& binding, Call& call, Number<protocol::call::cuArray3DCreate_v2>) {
+  return takesMemory(binding, arrayBytes(call.template get<1>().value));
+}
+template <class Call>
+bool prepared(Binding& binding, Call& call, Number<protocol::call::cuMipmappedArrayCreate>) {
+  return takesMemory(binding, mipmappedBytes(call.template get<1>().value, call.template get<2>().value));
 }
 
 template <class Call>
@@ -281,7 +306,7 @@ void done(Binding& binding, Call& call, Number<protocol::call::cuStreamCreateWit
 }
 template <class Call>
 void done(Binding& binding, Call& call, Number<protocol::call::cuMemGetInfo_v2>) {
-  limitMemoryInfo(binding.execution, call.template get<0>().value, call.template get<1>().value);
+  binding.execution.memory.bound(call.template get<0>().value, call.template get<1>().value);
 }
 template <class Call>
 void done(Binding& binding, Call& call, Number<protocol::call::cuModuleGetGlobal_v2>) {

@@ -34,9 +34,8 @@ std::span<std::byte> uploadDestination(Execution& execution, Submission& s);
 // ---- what forwarded rows need beside their roles
 CUresult reserveForMapping(Execution& execution, const Submission& s, uint64_t address, uint64_t sizeBytes);
 void noteMapping(Execution& execution, const Submission& s, uint64_t address, uint64_t sizeBytes,
-                 bool mapped);
+                 SharedMemoryShare share, bool mapped);
 CUresult unmapRange(Execution& execution, uint64_t address, uint64_t sizeBytes);
-void limitMemoryInfo(Execution& execution, size_t& freeBytes, size_t& totalBytes);
 void awaitBriefly(const Execution& execution, CUevent event);
 void destroyContext(Execution& execution, Submission& s, Handle handle);
 void rememberGlobal(Execution& execution, const Submission& s, bool managed, uint64_t address,

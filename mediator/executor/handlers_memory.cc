@@ -84,34 +84,20 @@ CUresult unplaceDevice(const Driver& driver, uint64_t address, uint64_t sizeByte
   return status;
 }
 
-// Takes `sizeBytes` of the session's device memory; false when the session may not have so much.
-bool takeMemory(Execution& execution, uint64_t sizeBytes) {
-  const uint64_t limit = execution.settings.memoryBytes;
-  const uint64_t used = execution.statistics.allocatedBytes.load(std::memory_order_relaxed);
-  if (limit != 0 && (used > limit || sizeBytes > limit - used)) return false;
-  execution.statistics.allocatedBytes.fetch_add(sizeBytes, std::memory_order_relaxed);
-  return true;
-}
-void giveMemoryBack(Execution& execution, uint64_t sizeBytes) {
-  execution.statistics.allocatedBytes.fetch_sub(sizeBytes, std::memory_order_relaxed);
-}
-
 CUresult mapDevice(Execution& execution, const Submission& s, uint64_t address, uint64_t sizeBytes,
                    int device) {
   if (!wellPlaced(execution, address, sizeBytes) || execution.addresses.overlaps(address, sizeBytes)) {
     execution.lie(s, "places device memory outside the session's range, or over other memory");
     return CUDA_ERROR_INVALID_VALUE;
   }
-  if (!takeMemory(execution, sizeBytes)) return CUDA_ERROR_OUT_OF_MEMORY;
   MemoryBlock block;
+  block.share = execution.memory.take(sizeBytes);
+  if (!block.share) return CUDA_ERROR_OUT_OF_MEMORY;
   block.address = address;
   block.sizeBytes = sizeBytes;
   block.context = s.context;
   const CUresult status = placeDevice(execution.driver, address, sizeBytes, device, block.physical);
-  if (status != CUDA_SUCCESS) {
-    giveMemoryBack(execution, sizeBytes);
-    return status;
-  }
+  if (status != CUDA_SUCCESS) return status;
   execution.addresses.insert(std::move(block));
   return CUDA_SUCCESS;
 }
@@ -165,7 +151,6 @@ CUresult releaseBlock(Execution& execution, MemoryBlock& block) {
   switch (block.kind) {
     case MemoryKind::Device:
       status = unplaceDevice(execution.driver, address, sizeBytes, block.physical);
-      giveMemoryBack(execution, sizeBytes);
       break;
     case MemoryKind::Host:
     case MemoryKind::Managed:
@@ -297,12 +282,13 @@ CUresult reserveForMapping(Execution& execution, const Submission& s, uint64_t a
 }
 
 void noteMapping(Execution& execution, const Submission& s, uint64_t address, uint64_t sizeBytes,
-                 bool mapped) {
+                 SharedMemoryShare share, bool mapped) {
   if (!mapped) return releaseInDriver(execution.driver, address, sizeBytes);
   MemoryBlock block;
   block.address = address;
   block.sizeBytes = sizeBytes;
   block.kind = MemoryKind::Mapped;
+  block.share = std::move(share);
   block.context = s.context;
   execution.addresses.insert(std::move(block));
 }
@@ -326,14 +312,6 @@ CUresult unmapRange(Execution& execution, uint64_t address, uint64_t sizeBytes) 
     if (status == CUDA_SUCCESS) status = one;
   }
   return status;
-}
-
-void limitMemoryInfo(Execution& execution, size_t& freeBytes, size_t& totalBytes) {
-  const uint64_t limit = execution.settings.memoryBytes;
-  if (limit == 0) return;
-  const uint64_t used = execution.statistics.allocatedBytes.load(std::memory_order_relaxed);
-  totalBytes = std::min<uint64_t>(totalBytes, limit);
-  freeBytes = std::min<uint64_t>(freeBytes, used < limit ? limit - used : 0);
 }
 
 void releaseMemoryOf(Execution& execution, ContextObject& context) {

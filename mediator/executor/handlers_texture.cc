@@ -76,7 +76,7 @@ void handleMipmappedGetLevel(Execution& execution, Submission& s,
   const CUresult status = execution.driver.cuMipmappedArrayGetLevel(&level, mipmapped->driver, message.level);
   if (status == CUDA_SUCCESS) {
     execution.objects.arrays.insert(Handle(message.array),
-                                    std::make_unique<ArrayObject>(ArrayObject{level, s.context}));
+                                    std::make_unique<ArrayObject>(ArrayObject{level, nullptr, s.context}));
   }
   execution.reply(s, status);
 }

@@ -22,7 +22,8 @@ struct Binding {
   CUresult status = CUDA_SUCCESS;  // why the driver must not be called
   StreamObject* stream = nullptr;
   EventObject* event = nullptr;
-  const void* code = nullptr;  // the module or library
+  const void* code = nullptr;         // the module or library
+  SharedMemoryShare share = nullptr;  // of what the call makes, or maps
 };
 
 template <class Role, class Argument>
@@ -116,6 +117,7 @@ struct HostRole<roles::Use<kind>, typename ObjectOf<kind>::Driver> : PlainRole {
     }
     if constexpr (kind == Kind::Stream) binding.stream = object;
     if constexpr (kind == Kind::Event) binding.event = object;
+    if constexpr (kind == Kind::Physical) binding.share = object->share;
     if constexpr (kind == Kind::Module || kind == Kind::Library) binding.code = object;
     value = (Driver)object->driver;
   }
@@ -149,6 +151,7 @@ struct HostRole<roles::New<kind>, typename ObjectOf<kind>::Driver*> : PlainRole 
     object->driver = (decltype(object->driver))value;
     if constexpr (requires { object->context; }) object->context = binding.submission.context;
     if constexpr (requires { object->handle; }) object->handle = handle;
+    if constexpr (requires { object->share; }) object->share = std::move(binding.share);
     made = &binding.execution.objects.table<kind>().insert(handle, std::move(object));
   }
 };

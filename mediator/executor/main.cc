@@ -35,6 +35,10 @@ void configureDriver(const link::ExecutorArguments& arguments) {
   if (arguments.workers) ::setenv("VGPU_CPU_WORKERS", std::to_string(arguments.workers).c_str(), 1);
   const std::string cache = "/proc/self/fd/" + std::to_string(link::kCacheDirectoryFd);
   ::setenv("VGPU_CPU_CACHE", arguments.hasCacheDirectory ? cache.c_str() : "", 1);
+  if (!arguments.gpu.empty()) {
+    ::setenv("CUDA_DEVICE_ORDER", "PCI_BUS_ID", 1);
+    ::setenv("CUDA_VISIBLE_DEVICES", arguments.gpu.c_str(), 1);
+  }
   if (arguments.cacheBytes) ::setenv("VGPU_CPU_CACHE_BYTES", std::to_string(arguments.cacheBytes).c_str(), 1);
 }
 
@@ -59,7 +63,17 @@ struct Prepared {
   Driver driver;
   SessionDevices devices;
   OutputForwarder output;
+  std::optional<link::LedgerPlace> vgpu;
 };
+
+// Not more memory than the session can have.
+void boundMemory(SessionDevices& devices, const Prepared& prepared) {
+  for (protocol::DeviceInfo& device : devices.devices) {
+    if (const uint64_t limit = prepared.arguments.limits.memoryBytes; limit != 0)
+      device.totalBytes = std::min(device.totalBytes, limit);
+    if (prepared.vgpu) device.totalBytes = std::min(device.totalBytes, prepared.vgpu->limitBytes());
+  }
+}
 
 int serve(Prepared& prepared, link::AssignedSession session, link::StatisticsPage& statistics) {
   const link::ExecutorArguments& arguments = prepared.arguments;
@@ -81,12 +95,14 @@ int serve(Prepared& prepared, link::AssignedSession session, link::StatisticsPag
     std::move(*guest).refuse(kRefused, range.error().message());
     return kRefused;
   }
+  boundMemory(prepared.devices, prepared);
   const auto welcome = makeWelcome(prepared.driver, prepared.devices, *range, session.assignment.sessionId);
   auto channel = std::move(*guest).welcome(welcome, channelLimits(arguments.limits));
   if (!channel) return fail(channel.error());
 
   ExecutionSettings settings;
   settings.memoryBytes = arguments.limits.memoryBytes;
+  settings.vgpu = prepared.vgpu ? &*prepared.vgpu : nullptr;
   settings.pinnedBytes = arguments.limits.pinnedBytes;
   settings.spillBytes = arguments.limits.spillBytes;
   settings.heldOperations = arguments.limits.outstandingSubmissions;
@@ -110,8 +126,7 @@ int serve(Prepared& prepared, link::AssignedSession session, link::StatisticsPag
 Result<SessionDevices> startDriver(const link::ExecutorArguments& arguments, Driver& driver) {
   configureDriver(arguments);
   auto loaded = loadDriver(arguments.driverLibrary);
-  auto devices = loaded ? describeDevices(*loaded, arguments.limits.memoryBytes)
-                        : Result<SessionDevices>(loaded.error());
+  auto devices = loaded ? describeDevices(*loaded) : Result<SessionDevices>(loaded.error());
   if (loaded) driver = *loaded;
   link::DriverReport report;
   if (devices) {
@@ -153,6 +168,12 @@ int run() {
     return fail(status.error());
   auto statistics = link::StatisticsWriter::open(link::kStatisticsFd);
   if (!statistics) return fail(statistics.error());
+  std::optional<link::LedgerPlace> vgpu;
+  if (arguments->hasMemoryLedger) {
+    auto place = link::LedgerPlace::open(link::kMemoryLedgerFd, arguments->ledgerPlace);
+    if (!place) return fail(place.error());
+    vgpu.emplace(std::move(*place));
+  }
   Driver driver;
   auto devices = startDriver(*arguments, driver);
   if (!devices) return fail(devices.error());
@@ -165,7 +186,7 @@ int run() {
   if (!session) return fail(session.error());
   if (!session->has_value()) return kServed;
   link::setLogSession(session->value().assignment.sessionId);
-  Prepared prepared{std::move(*arguments), driver, std::move(*devices), std::move(*output)};
+  Prepared prepared{std::move(*arguments), driver, std::move(*devices), std::move(*output), std::move(vgpu)};
   return serve(prepared, std::move(**session), *statistics->page());
 }
 

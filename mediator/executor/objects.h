@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "mediator/executor/memory_budget.h"
 #include "mediator/executor/object_table.h"
 #include "mediator/executor/stream_queue.h"
 #include "protocol/abi/cuda.h"
@@ -81,17 +82,19 @@ struct FunctionObject {
 
 struct ArrayObject {
   CUarray driver = nullptr;
+  SharedMemoryShare share;  // none: a level of a mipmapped array
   ContextObject* context = nullptr;
 };
 
 struct MipmappedObject {
   CUmipmappedArray driver = nullptr;
+  SharedMemoryShare share;
   ContextObject* context = nullptr;
 };
 
 struct PhysicalObject {
   CUmemGenericAllocationHandle driver = 0;
-  uint64_t sizeBytes = 0;
+  SharedMemoryShare share;
 };
 
 // JIT options as the driver wants them, with the logs' memory.

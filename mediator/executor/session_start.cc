@@ -38,7 +38,7 @@ Error driverError(const char* operation, CUresult status) {
                static_cast<int>(status)};
 }
 
-DeviceInfo describe(const Driver& driver, CUdevice device, uint64_t memoryLimitBytes) {
+DeviceInfo describe(const Driver& driver, CUdevice device) {
   DeviceInfo info{};
   driver.cuDeviceGetName(info.name, sizeof info.name - 1, device);
   CUuuid uuid{};
@@ -47,7 +47,7 @@ DeviceInfo describe(const Driver& driver, CUdevice device, uint64_t memoryLimitB
   if (driver.cuDeviceGetPCIBusId) driver.cuDeviceGetPCIBusId(info.pciBusId, sizeof info.pciBusId, device);
   size_t totalBytes = 0;
   driver.cuDeviceTotalMem_v2(&totalBytes, device);
-  info.totalBytes = memoryLimitBytes == 0 ? totalBytes : std::min<uint64_t>(totalBytes, memoryLimitBytes);
+  info.totalBytes = totalBytes;
   for (uint32_t attribute = 1; attribute < protocol::kMaxAttributes; ++attribute) {
     int value = 0;
     if (driver.cuDeviceGetAttribute(&value, static_cast<CUdevice_attribute>(attribute), device) !=
@@ -82,7 +82,7 @@ std::string uuidText(const uint8_t (&uuid)[16]) {
 
 }  // namespace
 
-Result<SessionDevices> describeDevices(const Driver& driver, uint64_t memoryLimitBytes) {
+Result<SessionDevices> describeDevices(const Driver& driver) {
   SessionDevices result;
   if (const CUresult status = driver.cuInit(0); status != CUDA_SUCCESS)
     return driverError("initialise the driver", status);
@@ -94,7 +94,7 @@ Result<SessionDevices> describeDevices(const Driver& driver, uint64_t memoryLimi
     CUdevice device;
     if (const CUresult status = driver.cuDeviceGet(&device, ordinal); status != CUDA_SUCCESS)
       return driverError("open a device", status);
-    result.devices.push_back(describe(driver, device, memoryLimitBytes));
+    result.devices.push_back(describe(driver, device));
     result.granularityBytes = std::max(result.granularityBytes, granularityOf(driver, device));
   }
   if (result.devices.empty()) return Error{"find a device", "the driver has none"};

@@ -19,9 +19,8 @@ struct SessionDevices {
   std::vector<protocol::DeviceInfo> devices;
 };
 
-// Initialises the driver and asks it about its devices; memory beyond `memoryLimitBytes` (0: none) is not
-// shown.
-Result<SessionDevices> describeDevices(const Driver& driver, uint64_t memoryLimitBytes);
+// Initialises the driver and asks it about its devices.
+Result<SessionDevices> describeDevices(const Driver& driver);
 link::DriverReport reportOf(const SessionDevices& devices);
 
 // Fails by name when the guest's hello is no hello.

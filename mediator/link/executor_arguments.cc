@@ -12,7 +12,7 @@
 namespace vgpu::link {
 namespace {
 
-constexpr uint64_t kMagic = 0x31736772'75706776;  // "vgpurgs1": changes with the order of the fields
+constexpr uint64_t kMagic = 0x32736772'75706776;  // "vgpurgs2": changes with the order of the fields
 constexpr size_t kLongestText = 4096;             // PATH_MAX
 constexpr size_t kMostPaths = 64;
 constexpr size_t kLargestArgumentsBytes = 1 << 20;
@@ -76,6 +76,9 @@ Result<UniqueFd> encodeArguments(const ExecutorArguments& arguments) {
   for (uint64_t value : {arguments.deviceMemoryBytes, uint64_t{arguments.workers}, arguments.cacheBytes})
     out.word(value);
   out.word(arguments.hasCacheDirectory);
+  out.word(arguments.hasMemoryLedger);
+  out.word(arguments.ledgerPlace);
+  out.text(arguments.gpu);
   out.word(arguments.strict);
   out.word(static_cast<uint64_t>(arguments.logLevel));
   out.word(static_cast<uint64_t>(arguments.logFormat));
@@ -115,6 +118,9 @@ Result<ExecutorArguments> decodeArguments(int memfd) {
   arguments.workers = static_cast<uint32_t>(in.word(kAny32));
   arguments.cacheBytes = in.word(kMostBytes);
   arguments.hasCacheDirectory = in.word(1) != 0;
+  arguments.hasMemoryLedger = in.word(1) != 0;
+  arguments.ledgerPlace = static_cast<uint32_t>(in.word(kAny32));
+  arguments.gpu = in.text(kLongestText);
   arguments.strict = in.word(1) != 0;
   arguments.logLevel = static_cast<log::Level>(in.word(static_cast<uint64_t>(log::Level::Off)));
   arguments.logFormat = static_cast<LogFormat>(in.word(static_cast<uint64_t>(LogFormat::Json)));
@@ -131,6 +137,9 @@ Result<ExecutorArguments> receiveArguments() {
   Result<ExecutorArguments> arguments = decodeArguments(kArgumentsFd);
   if (arguments && arguments->hasCacheDirectory) {
     if (Status status = closeOnExec(kCacheDirectoryFd); !status) return status.error();
+  }
+  if (arguments && arguments->hasMemoryLedger) {
+    if (Status status = closeOnExec(kMemoryLedgerFd); !status) return status.error();
   }
   return arguments;
 }

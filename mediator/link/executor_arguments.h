@@ -47,7 +47,10 @@ struct ExecutorArguments {
   uint32_t workers = 0;            // threads of the CPU driver; 0: one a processor
   uint64_t cacheBytes = 0;         // bound of the compiled-code cache; 0: no cache
   bool hasCacheDirectory = false;  // kCacheDirectoryFd is open: this tenant's folder
-  bool strict = false;             // every call of every session waits, whatever the guest asked for
+  bool hasMemoryLedger = false;    // kMemoryLedgerFd is open: the vGPU's, of which this session has a place
+  uint32_t ledgerPlace = 0;
+  std::string gpu;      // the one physical GPU that the driver may see, by number; empty: all
+  bool strict = false;  // every call of every session waits, whatever the guest asked for
   log::Level logLevel = log::Level::Info;
   LogFormat logFormat = LogFormat::Text;
 };
@@ -57,7 +60,8 @@ inline constexpr int kControlFd = 3;         // to the daemon: one session comes
 inline constexpr int kArgumentsFd = 4;       // sealed memfd with ExecutorArguments
 inline constexpr int kStatisticsFd = 5;      // memfd with a StatisticsPage
 inline constexpr int kCacheDirectoryFd = 6;  // only with hasCacheDirectory
-inline constexpr int kFirstFreeFd = 7;
+inline constexpr int kMemoryLedgerFd = 7;    // only with hasMemoryLedger
+inline constexpr int kFirstFreeFd = 8;
 
 // A memfd with the arguments, sealed against change.
 Result<UniqueFd> encodeArguments(const ExecutorArguments& arguments);

@@ -4,7 +4,7 @@ set(VGPU_PROGRAMS vector_add reduction matmul_tiled streams_events constant_symb
     errors capture_allocate big_allocation progress host_functions occupancy driver_api launch_forms async_alloc
     peer_copies_2d_3d crash endless_kernel steady fork_child after_static_destructors libraries algorithms
     device_features numeric_types demo recursion matrix_fragments cooperative_grid barriers async_copy
-    matrix_wmma streams_meet separate_compilation)
+    matrix_wmma streams_meet separate_compilation memory_holder)
 
 # What clang's CUDA front end cannot compile, with the reason.
 set(VGPU_PROGRAMS_NOT_FOR_CLANG
@@ -17,7 +17,7 @@ set(VGPU_PROGRAMS_NOT_FOR_CLANG
 set(VGPU_PROGRAMS_OF_SEPARATE_COMPILATION separate_compilation)
 
 # What the scenarios run, because it needs a partner or an end from outside.
-set(VGPU_PROGRAMS_NOT_ALONE endless_kernel steady)
+set(VGPU_PROGRAMS_NOT_ALONE endless_kernel steady memory_holder)
 
 # Kernels that the loops form cannot take, so that forcing it makes no sense: threads that wait for each other
 # outside barriers, a barrier of the grid, recursion.

@@ -84,11 +84,11 @@ MediatorProcess::~MediatorProcess() {
   files::remove_all(folder_);
 }
 
-UniqueFd MediatorProcess::connect() const {
+UniqueFd MediatorProcess::connect(const std::string& path) {
   UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
-  socketPath().copy(address.sun_path, sizeof address.sun_path - 1);
+  path.copy(address.sun_path, sizeof address.sun_path - 1);
   if (::connect(socket.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) return UniqueFd();
   return socket;
 }

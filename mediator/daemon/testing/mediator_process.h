@@ -24,7 +24,8 @@ class MediatorProcess {
   std::string readiness() const { return readiness_; }  // "ready", or what went wrong
   pid_t pid() const { return pid_; }
 
-  UniqueFd connect() const;  // invalid: nobody accepts
+  UniqueFd connect() const { return connect(socketPath()); }  // invalid: nobody accepts
+  static UniqueFd connect(const std::string& path);
   std::string log() const;
   std::string metrics() const;  // the text of /metrics
   // The value of the line that begins with `series`, -1 where there is none.

@@ -1,0 +1,13 @@
+// How much device memory an array's elements take: what is charged for it. Drivers pad, by their own rules.
+// Pure; the descriptors are the guest's.
+#pragma once
+
+#include "protocol/abi/cuda.h"
+
+namespace vgpu::executor {
+
+// UINT64_MAX where it does not fit into 64 bits.
+uint64_t arrayBytes(const CUDA_ARRAY3D_DESCRIPTOR& array);
+uint64_t mipmappedBytes(CUDA_ARRAY3D_DESCRIPTOR array, unsigned levels);
+
+}  // namespace vgpu::executor
