@@ -1,6 +1,6 @@
-// vgpuctl-control: the commands that speak gRPC to a mediator (`ps`, `gpus`). vgpuctl becomes this program,
-// so that `vgpuctl run` never loads gRPC. What the mediator answers is printed with control characters
-// removed, since programs' names in it come from guests.
+// vgpuctl-control: the commands that speak gRPC to a mediator (`ps`, `gpus`, `vgpus`). vgpuctl becomes this
+// program, so that `vgpuctl run` never loads gRPC. What the mediator answers is printed with control
+// characters removed, since programs' names in it come from guests.
 
 #include <google/protobuf/util/json_util.h>
 #include <grpcpp/grpcpp.h>
@@ -84,13 +84,13 @@ std::string processes(const api::Session& session) {
 
 void printSessions(const api::ListSessionsResponse& answer) {
   std::vector<Row> rows = {
-      {"SESSION", "PROGRAM", "PID", "UID", "CARRIER", "STATE", "AGE", "MEMORY", "CALLS", "ERRORS"}};
+      {"SESSION", "PROGRAM", "PID", "UID", "VGPU", "CARRIER", "STATE", "AGE", "MEMORY", "CALLS", "ERRORS"}};
   for (const api::Session& session : answer.sessions()) {
     rows.push_back({std::to_string(session.id()), printable(session.program()), processes(session),
                     session.tenant() == "tcp" ? "-" : std::to_string(session.peer_uid()),
-                    printable(session.carrier()), printable(session.state()), age(session.age_seconds()),
-                    bytes(session.allocated_bytes()), std::to_string(session.calls()),
-                    std::to_string(session.errors())});
+                    printable(session.vgpu()), printable(session.carrier()), printable(session.state()),
+                    age(session.age_seconds()), bytes(session.allocated_bytes()),
+                    std::to_string(session.calls()), std::to_string(session.errors())});
   }
   printTable(rows);
 }
@@ -112,6 +112,17 @@ int printGpus(const api::ListGpusResponse& answer) {
   }
   printTable(rows);
   return 0;
+}
+
+void printVgpus(const api::VgpuList& list) {
+  std::vector<Row> rows = {{"VGPU", "GPU", "PROFILE", "MEMORY", "IN USE", "SHARE", "SESSIONS", "HEALTH"}};
+  for (const api::Vgpu& vgpu : list.vgpus()) {
+    rows.push_back({printable(vgpu.name()), std::to_string(vgpu.gpu()), printable(vgpu.profile()),
+                    bytes(vgpu.memory_bytes()), bytes(vgpu.used_bytes()),
+                    std::to_string(vgpu.share_percent()) + " %", std::to_string(vgpu.sessions()),
+                    vgpu.unhealthy().empty() ? "healthy" : printable(vgpu.unhealthy())});
+  }
+  printTable(rows);
 }
 
 // The socket that --control names, else the user's own mediator's, else the system's.
@@ -149,6 +160,14 @@ int ask(const Options& options) {
     options.json ? printJson(answer) : printSessions(answer);
     return 0;
   }
+  if (options.command == "vgpus") {
+    api::VgpuList list;
+    const auto reader = stub->WatchVgpus(&context, api::WatchVgpusRequest());
+    if (!reader->Read(&list)) return explain(reader->Finish(), socket);
+    context.TryCancel();
+    options.json ? printJson(list) : printVgpus(list);
+    return 0;
+  }
   api::ListGpusResponse answer;
   const grpc::Status status = stub->ListGpus(&context, api::ListGpusRequest(), &answer);
   if (!status.ok()) return explain(status, socket);
@@ -160,7 +179,7 @@ int ask(const Options& options) {
 int main(int count, char** words) {
   Options options;
   options.command = count > 1 ? words[1] : "";
-  bool understood = options.command == "ps" || options.command == "gpus";
+  bool understood = options.command == "ps" || options.command == "gpus" || options.command == "vgpus";
   for (int i = 2; i < count; ++i) {
     const std::string_view word = words[i];
     if (word == "--json") {
@@ -175,7 +194,7 @@ int main(int count, char** words) {
   }
   if (!understood) {
     const bool asked = count > 2 && std::string_view(words[2]) == "--help";
-    std::fputs("usage: vgpuctl ps|gpus [--json] [--control SOCKET]\n", asked ? stdout : stderr);
+    std::fputs("usage: vgpuctl ps|gpus|vgpus [--json] [--control SOCKET]\n", asked ? stdout : stderr);
     return asked ? 0 : 2;
   }
   return ask(options);

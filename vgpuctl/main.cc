@@ -23,6 +23,7 @@ constexpr const char* kUsage =
     "  run [--] PROGRAM [ARGUMENTS...]   run a CUDA program on a virtual GPU\n"
     "  ps                                programs that a mediator serves\n"
     "  gpus                              devices that a mediator has\n"
+    "  vgpus                             slices of them that it hands out\n"
     "  doctor [PROGRAM]                  say in plain words what is wrong\n"
     "  version\n"
     "`vgpuctl COMMAND --help` says more.\n";
@@ -44,7 +45,7 @@ int main(int count, char** words) {
   const std::span<char* const> rest(words + (count > 1 ? 2 : 1), words + count);
   if (command == "run") return run(rest);
   if (command == "doctor") return doctor(rest);
-  if (command == "ps" || command == "gpus") return becomeControlProgram(words);
+  if (command == "ps" || command == "gpus" || command == "vgpus") return becomeControlProgram(words);
   if (command == "version" || command == "--version") {
     std::puts("vgpuctl " VGPU_VERSION);
     return 0;

@@ -123,12 +123,16 @@ Status Mediator::updateVgpus(const Configuration& configuration) {
     listeners_.erase(listener);
     log::info("vGPU removed", {{"vgpu", gone->slice().name}});
   }
+  Status outcome = success();
   for (const auto& made : changes->added) {
     auto listener = listenAt("unix:" + made->socketPath(), made);
-    if (!listener) return listener.error();
-    log::info("vGPU added", {{"vgpu", made->slice().name}, {"endpoint", (*listener)->text}});
+    if (listener) {
+      log::info("vGPU added", {{"vgpu", made->slice().name}, {"endpoint", (*listener)->text}});
+    } else if (outcome) {
+      outcome = listener.error();  // the others are served all the same
+    }
   }
-  return success();
+  return outcome;
 }
 
 Status Mediator::startServices() {
@@ -186,6 +190,9 @@ void Mediator::acceptGuest(const Listener& listener) {
     pool_.prestartNow({peer.tenant, listener.vgpu});  // it may have been mended since
     return refuse(std::move(socket), Refusal::NoDriver, "the mediator's driver does not work: " + failure);
   }
+  if (const std::string missing = listener.vgpu ? vgpus_.unservable(*listener.vgpu) : ""; !missing.empty())
+    return refuse(std::move(socket), Refusal::NoDriver,
+                  "vGPU " + listener.vgpu->slice().name + ": " + missing);
   beginSession(listener, std::move(peer), std::move(socket));
 }
 

@@ -145,6 +145,8 @@ TEST(Mediator, VgpusChangeAtReload) {
     EXPECT_TRUE(becomes("a+ far- "));
     UniqueFd guest = MediatorProcess::connect(directory + "/a/vgpu.sock");
     ASSERT_TRUE(tell(guest.get(), 'c'));
+    EXPECT_FALSE(tell(MediatorProcess::connect(directory + "/far/vgpu.sock").get(), 'c'));
+    EXPECT_THAT(mediator.log(), HasSubstr("vGPU far: there is no GPU 7"));
     reload("{name: a, memory: 60GiB, share: 10}, {name: b, memory: 60GiB, share: 10}");
     EXPECT_TRUE(becomes("a- b- "));  // more than the device has
     EXPECT_EQ(mediator.metric("vgpu_memory_limit_bytes{vgpu=\"a\"}"), 60.0 * (1 << 30));

@@ -60,11 +60,8 @@ void VgpuTable::setDriver(const link::DriverReport& driver) {
 std::string VgpuTable::unhealthy(const Vgpu& vgpu) const {
   if (!driver_.failure.empty()) return "the driver does not work: " + driver_.failure;
   if (driver_.devices.empty()) return "no executor has reported yet which devices there are";
+  if (std::string missing = missingGpu(vgpu); !missing.empty()) return missing;
   const uint32_t gpu = vgpu.slice().gpu;
-  if (gpu >= driver_.devices.size()) {
-    return "there is no GPU " + std::to_string(gpu) + "; the driver has " +
-           std::to_string(driver_.devices.size());
-  }
   uint64_t together = 0;
   for (const auto& [name, other] : vgpus_) {
     if (other->slice().gpu == gpu) together += other->slice().memoryBytes;
@@ -75,6 +72,18 @@ std::string VgpuTable::unhealthy(const Vgpu& vgpu) const {
            " bytes together, and the GPU " + std::to_string(has);
   }
   return "";
+}
+
+// With the lock.
+std::string VgpuTable::missingGpu(const Vgpu& vgpu) const {
+  const size_t count = driver_.devices.size();
+  if (vgpu.slice().gpu < count || count == 0) return "";
+  return "there is no GPU " + std::to_string(vgpu.slice().gpu) + "; the driver has " + std::to_string(count);
+}
+
+std::string VgpuTable::unservable(const Vgpu& vgpu) const {
+  std::lock_guard lock(mutex_);
+  return missingGpu(vgpu);
 }
 
 // With the lock.

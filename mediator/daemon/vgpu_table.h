@@ -81,6 +81,8 @@ class VgpuTable {
   void setDriver(const link::DriverReport& driver);
 
   // ---- any thread
+  // Why nobody can be served on it: its GPU is not there. Empty: as far as is known he can.
+  std::string unservable(const Vgpu& vgpu) const;
   std::vector<VgpuView> list() const;
   uint64_t generation() const;
   // Returns the generation once it differs from `known`, or when the time is over.
@@ -88,6 +90,7 @@ class VgpuTable {
 
  private:
   std::string unhealthy(const Vgpu& vgpu) const;
+  std::string missingGpu(const Vgpu& vgpu) const;
   void changed();
 
   mutable std::mutex mutex_;

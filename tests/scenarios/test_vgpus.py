@@ -62,6 +62,17 @@ class Vgpus(Scenario):
         self.assertEqual(process.stdout.readline().strip(), "running")
         self.assertOk(self.finish(process))
 
+    def test_given_vgpus_then_vgpuctl_shows_them_and_who_is_on_them(self):
+        mediator, folder = self.with_vgpus()
+        process, _, _ = self.holder(mediator, folder, "small", "linear", 16)
+        shown = [line.split() for line in mediator.control_tool("vgpus").splitlines()]
+        self.assertEqual(shown[0][0], "VGPU")
+        self.assertEqual([line[0] for line in shown[1:]], ["large", "small"])
+        self.assertEqual(" ".join(shown[2]), "small 0 default 64.0 MiB 16.0 MiB 20 % 1 healthy")
+        sessions = [line.split() for line in mediator.control_tool("ps").splitlines()]
+        self.assertEqual(sessions[1][sessions[0].index("VGPU")], "small")
+        self.assertOk(self.finish(process))
+
     def test_given_more_than_the_gpu_has_then_the_vgpus_are_unhealthy(self):
         mediator, _ = self.with_vgpus("executor.device_memory=300MiB")
         self.assertTrue(wait_until(lambda: mediator.metrics("vgpu_info")))

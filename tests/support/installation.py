@@ -109,6 +109,11 @@ class Mediator:
         done = subprocess.run(["ps", "-o", "pid=", "--ppid", str(self.process.pid)], capture_output=True, text=True)
         return [int(word) for word in done.stdout.split()]
 
+    def control_tool(self, command):
+        """What `vgpuctl COMMAND` prints of this mediator."""
+        return subprocess.run([self.installation.vgpuctl, command, "--control", str(self.control)],
+                              capture_output=True, text=True, check=True, timeout=60).stdout
+
     def stop(self):
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
