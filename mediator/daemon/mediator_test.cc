@@ -11,7 +11,6 @@
 #include <sys/wait.h>
 
 #include <csignal>
-#include <filesystem>
 
 #include "control.grpc.pb.h"
 #include "mediator/daemon/testing/mediator_process.h"
@@ -106,60 +105,48 @@ std::string inShort(const api::VgpuList& list) {
 }
 
 TEST(Mediator, WhoReachesAVgpusSocketHasThatVgpu) {
-  char folder[] = "/tmp/vgpu-test-XXXXXX";
-  const std::string directory = ::mkdtemp(folder);
-  {
-    MediatorProcess mediator(
-        {"--set=vgpus.directory=" + directory,
-         "--set=vgpus.slices=[{name: a, memory: 1GiB, share: 10}, {name: b, memory: 2GiB, share: 20}]"});
-    ASSERT_EQ(mediator.readiness(), "ready") << mediator.log();
-    EXPECT_TRUE(watched(mediator, [](const api::VgpuList& list) { return inShort(list) == "a+ b+ "; }));
-    UniqueFd first = MediatorProcess::connect(directory + "/a/vgpu.sock"),
-             second = MediatorProcess::connect(directory + "/b/vgpu.sock");
-    ASSERT_TRUE(tell(first.get(), 'a') && tell(second.get(), 'c'));
-    EXPECT_EQ(mediator.metric("vgpu_sessions_on_vgpu{vgpu=\"a\"}"), 1);
-    EXPECT_EQ(mediator.metric("vgpu_session_allocated_bytes{session=\"1\",program=\"letters\",vgpu=\"a\"}"),
-              1 << 20);
-    first.reset();
-    EXPECT_TRUE(eventually([&] { return mediator.metric("vgpu_sessions_on_vgpu{vgpu=\"a\"}") == 0; }));
-    EXPECT_EQ(mediator.metric("vgpu_sessions_on_vgpu{vgpu=\"b\"}"), 1);
-  }
-  std::filesystem::remove_all(directory);
+  MediatorProcess mediator(
+      {"--set=vgpus.slices=[{name: a, memory: 1GiB, share: 10}, {name: b, memory: 2GiB, share: 20}]"});
+  ASSERT_EQ(mediator.readiness(), "ready") << mediator.log();
+  EXPECT_TRUE(watched(mediator, [](const api::VgpuList& list) { return inShort(list) == "a+ b+ "; }));
+  UniqueFd first = MediatorProcess::connect(mediator.vgpuPath("a")),
+           second = MediatorProcess::connect(mediator.vgpuPath("b"));
+  ASSERT_TRUE(tell(first.get(), 'a') && tell(second.get(), 'c'));
+  EXPECT_EQ(mediator.metric("vgpu_sessions_on_vgpu{vgpu=\"a\"}"), 1);
+  EXPECT_EQ(mediator.metric("vgpu_session_allocated_bytes{session=\"1\",program=\"letters\",vgpu=\"a\"}"),
+            1 << 20);
+  first.reset();
+  EXPECT_TRUE(eventually([&] { return mediator.metric("vgpu_sessions_on_vgpu{vgpu=\"a\"}") == 0; }));
+  EXPECT_EQ(mediator.metric("vgpu_sessions_on_vgpu{vgpu=\"b\"}"), 1);
 }
 
 // vGPUs come, change and go at SIGHUP; who watches is told; the guest of one that goes stays.
 TEST(Mediator, VgpusChangeAtReload) {
-  char folder[] = "/tmp/vgpu-test-XXXXXX";
-  const std::string directory = ::mkdtemp(folder);
-  {
-    MediatorProcess mediator({"--set=vgpus.directory=" + directory});
-    const auto reload = [&](const std::string& slices) {
-      mediator.writeConfiguration("vgpus:\n  slices: [" + slices + "]\n");
-      mediator.signal(SIGHUP);
-    };
-    const auto becomes = [&](const std::string& wanted) {
-      return watched(mediator, [&](const api::VgpuList& list) { return inShort(list) == wanted; });
-    };
-    EXPECT_TRUE(becomes(""));
-    reload("{name: a, memory: 1GiB, share: 10}, {name: far, gpu: 7, memory: 1GiB}");
-    EXPECT_TRUE(becomes("a+ far- "));
-    UniqueFd guest = MediatorProcess::connect(directory + "/a/vgpu.sock");
-    ASSERT_TRUE(tell(guest.get(), 'c'));
-    EXPECT_FALSE(tell(MediatorProcess::connect(directory + "/far/vgpu.sock").get(), 'c'));
-    EXPECT_THAT(mediator.log(), HasSubstr("vGPU far: there is no GPU 7"));
-    reload("{name: a, memory: 60GiB, share: 10}, {name: b, memory: 60GiB, share: 10}");
-    EXPECT_TRUE(becomes("a- b- "));  // more than the device has
-    EXPECT_EQ(mediator.metric("vgpu_memory_limit_bytes{vgpu=\"a\"}"), 60.0 * (1 << 30));
-    reload("{name: b, memory: 60GiB, share: 200}");  // a mistake: nothing changes
-    EXPECT_TRUE(
-        eventually([&] { return mediator.log().find("configuration refused") != std::string::npos; }));
-    EXPECT_TRUE(becomes("a- b- "));
-    reload("{name: b, memory: 60GiB, share: 10}");
-    EXPECT_TRUE(becomes("b+ "));
-    EXPECT_FALSE(MediatorProcess::connect(directory + "/a/vgpu.sock").valid());
-    EXPECT_TRUE(tell(guest.get(), 'c'));
-  }
-  std::filesystem::remove_all(directory);
+  MediatorProcess mediator;
+  const auto reload = [&](const std::string& slices) {
+    mediator.writeConfiguration("vgpus:\n  slices: [" + slices + "]\n");
+    mediator.signal(SIGHUP);
+  };
+  const auto becomes = [&](const std::string& wanted) {
+    return watched(mediator, [&](const api::VgpuList& list) { return inShort(list) == wanted; });
+  };
+  EXPECT_TRUE(becomes(""));
+  reload("{name: a, memory: 1GiB, share: 10}, {name: far, gpu: 7, memory: 1GiB}");
+  EXPECT_TRUE(becomes("a+ far- "));
+  UniqueFd guest = MediatorProcess::connect(mediator.vgpuPath("a"));
+  ASSERT_TRUE(tell(guest.get(), 'c'));
+  EXPECT_FALSE(tell(MediatorProcess::connect(mediator.vgpuPath("far")).get(), 'c'));
+  EXPECT_THAT(mediator.log(), HasSubstr("vGPU far: there is no GPU 7"));
+  reload("{name: a, memory: 60GiB, share: 10}, {name: b, memory: 60GiB, share: 10}");
+  EXPECT_TRUE(becomes("a- b- "));  // more than the device has
+  EXPECT_EQ(mediator.metric("vgpu_memory_limit_bytes{vgpu=\"a\"}"), 60.0 * (1 << 30));
+  reload("{name: b, memory: 60GiB, share: 200}");  // a mistake: nothing changes
+  EXPECT_TRUE(eventually([&] { return mediator.log().find("configuration refused") != std::string::npos; }));
+  EXPECT_TRUE(becomes("a- b- "));
+  reload("{name: b, memory: 60GiB, share: 10}");
+  EXPECT_TRUE(becomes("b+ "));
+  EXPECT_FALSE(MediatorProcess::connect(mediator.vgpuPath("a")).valid());
+  EXPECT_TRUE(tell(guest.get(), 'c'));
 }
 
 // The guest is a process that connects, forks a child that keeps the socket, and is killed.

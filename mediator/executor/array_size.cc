@@ -5,11 +5,6 @@
 namespace vgpu::executor {
 namespace {
 
-uint64_t product(uint64_t a, uint64_t b) {
-  uint64_t result;
-  return __builtin_mul_overflow(a, b, &result) ? UINT64_MAX : result;
-}
-
 // Of one channel. Packed and compressed formats take less than what is said of those that are not listed.
 uint64_t channelBytes(CUarray_format format) {
   switch (format) {

@@ -82,10 +82,6 @@ inline uint64_t extent(uint64_t last, uint64_t pitch, uint64_t rows) {
     return UINT64_MAX;
   return bytes;
 }
-inline uint64_t product(uint64_t a, uint64_t b) {
-  uint64_t bytes;
-  return __builtin_mul_overflow(a, b, &bytes) ? UINT64_MAX : bytes;
-}
 
 template <class Call>
 bool rangesLive(Execution& execution, const Submission& s, Call& call,

@@ -48,6 +48,7 @@ MediatorProcess::MediatorProcess(std::vector<std::string> options) {
                                     "--configuration=" + folder_ + "/mediator.yaml",
                                     "--set=endpoints=unix:" + socketPath(),
                                     "--set=control.socket=" + controlPath(),
+                                    "--set=vgpus.directory=" + folder_ + "/gpus",
                                     "--set=metrics.address=127.0.0.1:0",
                                     "--set=cache.directory=" + folder_ + "/cache",
                                     "--set=executor.driver=cpu",

@@ -21,6 +21,7 @@ class MediatorProcess {
   const std::string& folder() const { return folder_; }
   std::string socketPath() const { return folder_ + "/mediator.sock"; }
   std::string controlPath() const { return folder_ + "/control.sock"; }
+  std::string vgpuPath(const std::string& name) const { return folder_ + "/gpus/" + name + "/vgpu.sock"; }
   std::string readiness() const { return readiness_; }  // "ready", or what went wrong
   pid_t pid() const { return pid_; }
 
