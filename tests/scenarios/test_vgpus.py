@@ -65,6 +65,8 @@ class Vgpus(Scenario):
     def test_given_vgpus_then_vgpuctl_shows_them_and_who_is_on_them(self):
         mediator, folder = self.with_vgpus()
         process, _, _ = self.holder(mediator, folder, "small", "linear", 16)
+        # Health is known once an executor that waits for a guest has told what the driver has.
+        self.assertTrue(wait_until(lambda: mediator.metric("vgpu_healthy", vgpu="small") == 1))
         shown = [line.split() for line in mediator.control_tool("vgpus").splitlines()]
         self.assertEqual(shown[0][0], "VGPU")
         self.assertEqual([line[0] for line in shown[1:]], ["large", "small"])
